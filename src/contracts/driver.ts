@@ -1,0 +1,66 @@
+// The seam between the pool and whatever speaks to the server: types only.
+// A driver opens sessions and judges errors; it knows nothing of slots, leases, waiters or limits.
+
+/**
+ * What a session may be used for right now.
+ * `idle`: at rest, outside a transaction. `transaction`: at rest inside one. `failed`: at rest inside an aborted one.
+ * `busy`: a reply is outstanding. `lost`: its socket is gone or it can no longer be trusted.
+ */
+export type SessionStatus = 'idle' | 'transaction' | 'failed' | 'busy' | 'lost';
+
+/**
+ * One server session. Every method that returns a promise must settle at some time, but the pool never waits for it longer
+ * than a bound of its own, and calls nothing but `destroy` on a session that has disappointed it.
+ */
+export interface Session {
+  /** Must be cheap: it is read at each return. */
+  readonly status: SessionStatus;
+  /** The server's process id, if the server told it. */
+  readonly pid?: number | undefined;
+  /** The text of the statement that ran last, for reports. Never values. */
+  readonly lastStatement?: string | undefined;
+  /** Monotonic time (of the pool's clock) at which the last statement ended; undefined while none has run on this lease. */
+  readonly quietSince?: number | undefined;
+  /** Registers the one listener for the session's unplanned end. Called at most once, also if it ended before. */
+  onLost(listener: (error: Error) => void): void;
+  /** One round trip that changes nothing. Rejects only if the session is unusable. */
+  ping(): Promise<void>;
+  /** Ends an open or failed transaction. */
+  rollback(): Promise<void>;
+  /** Forgets all session state (`DISCARD ALL`). */
+  discard(): Promise<void>;
+  /**
+   * Stops what is running: asks the server to cancel it and resolves when the reply was read *and* the request's own socket is
+   * closed, so that it cannot hit a later statement. Rejects if the session cannot be brought to rest.
+   */
+  settle(): Promise<void>;
+  /** Says goodbye; resolves when the socket is gone. Only called at rest. */
+  end(): Promise<void>;
+  /** Cuts the socket; resolves when it is gone. Allowed at any time and more than once. */
+  destroy(): Promise<void>;
+}
+
+/**
+ * What a failed connect means. `transient`: try again later. `permanent`: trying again with the same settings is pointless
+ * (wrong password, no such database). `full`: the server has no slot for us now. `host`: this host is going away.
+ */
+export type Fault = 'transient' | 'permanent' | 'full' | 'host';
+
+export interface OpenAttempt {
+  /** 1 for the first attempt of this slot, then counting up while the outage lasts. */
+  readonly attempt: number;
+  /**
+   * Aborts when the pool no longer wants the session. The driver then destroys its socket and settles the promise soon, either
+   * way: a session that arrives late is destroyed by the pool.
+   */
+  readonly signal: AbortSignal;
+}
+
+export interface Driver<S extends Session = Session> {
+  /** Opens one session: resolve, connect, authenticate. */
+  open(attempt: OpenAttempt): Promise<S>;
+  /** Judges why `open` (or the pool's `configure`) failed. */
+  classify(error: unknown): Fault;
+  /** Where it connects to, for errors. Never a password. */
+  readonly target?: string | undefined;
+}

@@ -1,0 +1,20 @@
+// The port to the book of who holds what. The engine enters each lease and takes it out again; call sites, statements and
+// leak hunting are the business of whoever stands behind this port.
+
+/** What the engine knows about a lease, and all that a ledger may keep of it. */
+export interface LeaseRecord {
+  readonly id: number;
+  readonly label: string | undefined;
+  /** Monotonic time of the hand-over. */
+  readonly since: number;
+}
+
+export interface Ledger {
+  lent(record: LeaseRecord): void;
+  returned(record: LeaseRecord): void;
+  /** `file:line` where the lease was taken, if it was noted. */
+  site(record: LeaseRecord): string | undefined;
+}
+
+/** The inert part: keeps nothing. */
+export const emptyLedger: Ledger = { lent: () => {}, returned: () => {}, site: () => undefined };

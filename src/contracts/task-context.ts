@@ -1,0 +1,18 @@
+// The port to the borrower's asynchronous context (AsyncLocalStorage in Node). The engine only says which work is its own
+// and which lease belongs to which call; it never looks into a store.
+
+export interface TaskContext {
+  /** Runs `work` outside every borrower's context: sockets and timers are made in here (DESIGN B17). */
+  detached<T>(work: () => T): T;
+  /** The task that is asking, or undefined outside all tasks. Kept with the lease, compared by identity only. */
+  current(): object | undefined;
+  /** Whether the task that is asking already holds a lease of this process; such a one may still borrow while a pool closes. */
+  holdsLease(): boolean;
+}
+
+/** The inert part: no tasks are known, and work runs where it stands. */
+export const noTasks: TaskContext = {
+  detached: (work) => work(),
+  current: () => undefined,
+  holdsLease: () => false,
+};

@@ -1,0 +1,261 @@
+// Lending: who gets which connection, and when. Owns the fast path, the hand-over in one turn, and what a waiter is told when
+// it leaves with nothing. Does not connect, clean, check or close: it asks for that.
+
+import type { Session } from '../contracts/driver.ts';
+import { OptionError } from '../contracts/errors.ts';
+import type { Household } from './household.ts';
+import type { Lease, LeaseHome } from './lease.ts';
+import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
+import type { Slot } from './slot.ts';
+import { State } from './states.ts';
+import { type Expired, type Request, Waiter } from './wait-queue.ts';
+
+/** How the pool's own lease class is made. */
+export type LeaseClass<S extends Session, L extends Lease<S>> = new (
+  home: LeaseHome<S>,
+  slot: Slot<S>,
+  id: number,
+  label: string | undefined,
+  since: number,
+) => L;
+
+/** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
+const SLEPT_MS = 1_000;
+/** Idle for less than this, a connection cannot have slept through anything unnoticed that matters: spare the second clock. */
+const WALL_LOOK_MS = 10;
+
+export class Dispatcher<S extends Session, L extends Lease<S>> implements Expired<S> {
+  readonly #house: Household<S>;
+  readonly #home: LeaseHome<S>;
+  readonly #Lease: LeaseClass<S, L>;
+  #leases = 0;
+  #clockGap: number | undefined;
+  #expired: Waiter<S>[] = [];
+
+  constructor(house: Household<S>, home: LeaseHome<S>, leaseClass: LeaseClass<S, L>) {
+    this.#house = house;
+    this.#home = home;
+    this.#Lease = leaseClass;
+  }
+
+  /** One that is idle, alive as far as can be known, and wanted by nobody else; or undefined. Never waits. */
+  take(label: string | undefined): L | undefined {
+    const house = this.#house;
+    if (house.queue.length > 0) return undefined;
+    const slot = house.idle.newest;
+    if (slot === null) return undefined;
+    const now = house.clock.now();
+    if (!this.#fresh(slot, now)) return undefined;
+    house.idle.remove(slot);
+    house.counters.served += 1;
+    return this.#lend(slot, now, 0, label);
+  }
+
+  /** Queues a borrower. The caller has found that it may wait. */
+  wait(request: Request | undefined): Promise<L> {
+    const house = this.#house;
+    const timeoutMs = request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs;
+    if (!(timeoutMs >= 0)) {
+      const expected = 'a number of milliseconds from 0, or Infinity';
+      return Promise.reject(new OptionError('acquireTimeoutMs', request?.acquireTimeoutMs, expected));
+    }
+    if (timeoutMs === 0) return this.#refuseAtOnce();
+    if (house.queue.length >= house.settings.maxWaiting) {
+      return this.#refuse('queue-full', queueFullError(house.snapshot(), house.settings.maxWaiting));
+    }
+    return new Promise((resolve, reject) => {
+      const now = house.clock.now();
+      const waiter = new Waiter<S>(now, request, resolve as (lease: Lease<S>) => void, reject, this);
+      house.queue.push(waiter);
+      house.deadlines.set(waiter, timeoutMs, now);
+      house.counters.requestsQueued += 1;
+      if (request?.signal !== undefined) this.#watch(waiter, request.signal);
+      house.hold();
+      house.events.waiting(house.queue.length, request?.label);
+      house.pump();
+    });
+  }
+
+  rest(slot: Slot<S>): void {
+    const house = this.#house;
+    const { check } = house.settings;
+    if (house.queue.length > 0 && (check === 'always' || check === 'custom') && house.lending) {
+      slot.custody?.end();
+      const reason = house.fate(slot, house.clock.now());
+      if (reason !== undefined) house.retire(slot, reason);
+      else void house.examine(slot, true);
+      return;
+    }
+    this.verified(slot);
+  }
+
+  verified(slot: Slot<S>): void {
+    const house = this.#house;
+    slot.custody?.end();
+    const now = house.clock.now();
+    const reason = house.fate(slot, now);
+    if (reason !== undefined) {
+      house.retire(slot, reason);
+      return;
+    }
+    house.book.move(slot, State.idle);
+    const waiter = house.queue.first;
+    if (waiter !== null && house.lending) {
+      this.#handOver(slot, waiter, now);
+      return;
+    }
+    house.idle.add(slot);
+    house.lookBy(Math.min(now + house.settings.idleTimeoutMs, now + house.settings.idlePingMs, slot.expiresAt));
+  }
+
+  pump(): void {
+    const house = this.#house;
+    if (house.lending) {
+      for (let waiter = house.queue.first; waiter !== null; waiter = house.queue.first) {
+        const slot = house.idle.newest;
+        const now = house.clock.now();
+        if (slot === null || !this.#fresh(slot, now)) break;
+        house.idle.remove(slot);
+        this.#handOver(slot, waiter, now);
+      }
+      if (house.queue.length > 0) house.checkForWaiters();
+    }
+    house.dial();
+  }
+
+  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error): number {
+    const { queue } = this.#house;
+    let turned = 0;
+    for (let waiter = queue.first; waiter !== null; waiter = queue.first) {
+      this.#leave(waiter);
+      this.#reject(waiter, reason, withoutStack(error));
+      turned += 1;
+    }
+    return turned;
+  }
+
+  timedOut(waiter: Waiter<S>): void {
+    this.#leave(waiter);
+    this.#expired.push(waiter);
+  }
+
+  /** Rejects the waiters that expired together: they share one snapshot, taken after all of them have left the queue. */
+  flushExpired(): void {
+    if (this.#expired.length === 0) return;
+    const house = this.#house;
+    const expired = this.#expired;
+    this.#expired = [];
+    const now = house.clock.now();
+    const snapshot = house.snapshot();
+    const first = expired[0] as Waiter<S>;
+    const explanation = house.explainer.explain({
+      snapshot,
+      holders: house.holders(),
+      waitedMs: now - first.since,
+      givenBackMs: first.extension?.givenBackMs ?? 0,
+    });
+    for (const waiter of expired) {
+      const facts = {
+        snapshot,
+        explanation,
+        waitedMs: now - waiter.since,
+        givenBackMs: waiter.extension?.givenBackMs ?? 0,
+        timeoutMs: waiter.request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs,
+        failure: relevantFailure(house, waiter.since),
+        now,
+      };
+      this.#reject(
+        waiter,
+        'timeout',
+        withoutStack(() => timeoutError(facts)),
+      );
+    }
+  }
+
+  /** Whether `slot` may be lent without a round trip. */
+  #fresh(slot: Slot<S>, now: number): boolean {
+    const { settings } = this.#house;
+    if (slot.suspect || now >= slot.expiresAt) return false;
+    const quietMs = now - slot.seenAt;
+    if (settings.check === 'stale') {
+      if (quietMs > settings.checkAfterIdleMs) return false;
+      return quietMs < WALL_LOOK_MS || !this.#slept(now);
+    }
+    return settings.check === 'never';
+  }
+
+  /** Looks at both clocks; a gap means that the process slept, and then every connection at rest is suspect. */
+  #slept(now: number): boolean {
+    const gap = this.#house.clock.wall() - now;
+    const before = this.#clockGap;
+    this.#clockGap = gap;
+    if (before === undefined || Math.abs(gap - before) <= SLEPT_MS) return false;
+    this.#house.suspectAll();
+    return true;
+  }
+
+  #lend(slot: Slot<S>, now: number, waitedMs: number, label: string | undefined): L {
+    const house = this.#house;
+    house.book.move(slot, State.lent);
+    slot.uses += 1;
+    this.#leases += 1;
+    const lease = new this.#Lease(this.#home, slot, this.#leases, label, now);
+    slot.lease = lease;
+    house.lent.push(slot);
+    house.hold();
+    house.ledger.lent(lease);
+    house.events.lent(slot.id, lease.id, waitedMs, label);
+    return lease;
+  }
+
+  /** In one turn: the waiter leaves the queue and has the connection. It was alive: the dead are not in the queue. */
+  #handOver(slot: Slot<S>, waiter: Waiter<S>, now: number): void {
+    this.#leave(waiter);
+    const waitedMs = now - waiter.since;
+    this.#house.counters.waitMs.record(waitedMs);
+    waiter.resolve(this.#lend(slot, now, waitedMs, waiter.request?.label));
+  }
+
+  /** The waiter is out of every list before it hears anything. */
+  #leave(waiter: Waiter<S>): void {
+    this.#house.queue.remove(waiter);
+    this.#house.deadlines.remove(waiter);
+    if (waiter.onAbort !== undefined) {
+      waiter.request?.signal?.removeEventListener('abort', waiter.onAbort);
+      waiter.onAbort = undefined;
+    }
+  }
+
+  #watch(waiter: Waiter<S>, signal: AbortSignal): void {
+    waiter.onAbort = () => {
+      this.#leave(waiter);
+      this.#reject(waiter, 'aborted', signal.reason as Error);
+    };
+    signal.addEventListener('abort', waiter.onAbort);
+  }
+
+  #reject(waiter: Waiter<S>, reason: 'timeout' | 'aborted' | 'closed' | 'connect' | 'paused', error: Error): void {
+    const house = this.#house;
+    house.counters.refused(reason);
+    waiter.reject(error);
+    house.events.refused(reason, error);
+  }
+
+  #refuse(reason: 'timeout' | 'queue-full', error: Error): Promise<never> {
+    this.#house.counters.refused(reason);
+    this.#house.events.refused(reason, error);
+    return Promise.reject(error);
+  }
+
+  #refuseAtOnce(): Promise<never> {
+    const house = this.#house;
+    const now = house.clock.now();
+    const snapshot = house.snapshot();
+    const explanation = house.explainer.explain({ snapshot, holders: house.holders(), waitedMs: 0, givenBackMs: 0 });
+    const failure = relevantFailure(house, now);
+    return this.#refuse(
+      'timeout',
+      timeoutError({ snapshot, explanation, waitedMs: 0, givenBackMs: 0, timeoutMs: 0, failure, now }),
+    );
+  }
+}

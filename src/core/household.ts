@@ -1,0 +1,134 @@
+// What the parts of one engine share: the settings, the ports, the records, and the few verbs by which one part asks another.
+// Types only. The engine builds the one object behind it; no part imports another part.
+
+import type { Clock } from '../contracts/clock.ts';
+import type { Driver, Session } from '../contracts/driver.ts';
+import type { EngineEvents } from '../contracts/events.ts';
+import type { Explainer } from '../contracts/explain.ts';
+import type { RetireReason } from '../contracts/figures.ts';
+import type { Ledger } from '../contracts/ledger.ts';
+import type { Permits } from '../contracts/permits.ts';
+import type { Phase } from '../contracts/phase.ts';
+import type { Reporter } from '../contracts/reporter.ts';
+import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
+import type { TaskContext } from '../contracts/task-context.ts';
+import type { Deadlines } from '../foundation/deadlines.ts';
+import type { IntrusiveList } from '../foundation/intrusive-list.ts';
+import type { Counters } from './counters.ts';
+import type { Governor } from './governor.ts';
+import type { IdleSet } from './idle-set.ts';
+import type { Slot } from './slot.ts';
+import type { StateBook } from './states.ts';
+import type { Stepper } from './steps.ts';
+import type { WaitQueue } from './wait-queue.ts';
+
+/** The resolved options an engine lives by. Times are milliseconds, `Infinity` means never or without limit. */
+export interface Settings {
+  readonly name: string;
+  readonly min: number;
+  readonly max: number;
+  readonly acquireTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxLifetimeMs: number;
+  readonly maxUses: number;
+  readonly maxWaiting: number;
+  /** `custom`: the hook of that name decides. */
+  readonly check: 'stale' | 'always' | 'never' | 'custom';
+  readonly checkAfterIdleMs: number;
+  readonly checkTimeoutMs: number;
+  readonly reset: 'rollback' | 'none' | 'discard' | 'custom';
+  readonly returnTimeoutMs: number;
+  readonly idlePingMs: number;
+  readonly connectConcurrency: number;
+  readonly reconnectTimeoutMs: number;
+  readonly autoOpen: boolean;
+}
+
+/** The user's callbacks, already bound to what they expect to be given. */
+export interface Hooks<S extends Session> {
+  /** Once per new session, before anybody sees it. */
+  readonly configure?: ((session: S) => unknown) | undefined;
+  /** Before each lend, with `check: 'custom'`. Refuses by throwing. */
+  readonly check?: ((session: S) => unknown) | undefined;
+  /** After each return, with `reset: 'custom'`. */
+  readonly reset?: ((session: S) => unknown) | undefined;
+  /** Once per outage. */
+  readonly onReconnectFailed?: ((error: Error) => unknown) | undefined;
+}
+
+export interface Ports {
+  readonly permits: Permits;
+  readonly ledger: Ledger;
+  readonly tasks: TaskContext;
+  readonly explainer: Explainer;
+  readonly reporter: Reporter;
+  readonly events: EngineEvents;
+}
+
+export interface Household<S extends Session> extends Ports {
+  readonly settings: Settings;
+  readonly hooks: Hooks<S>;
+  readonly clock: Clock;
+  readonly driver: Driver<S>;
+  readonly deadlines: Deadlines;
+  readonly steps: Stepper;
+  readonly book: StateBook;
+  readonly slots: Set<Slot<S>>;
+  readonly idle: IdleSet<S>;
+  readonly lent: IntrusiveList<Slot<S>>;
+  readonly queue: WaitQueue<S>;
+  readonly counters: Counters;
+  readonly governor: Governor;
+  readonly phase: Phase;
+  /** As resized. */
+  min: number;
+  max: number;
+  /** Bumped by `replaceAll()`: older slots die when they come to rest. */
+  generation: number;
+  /** Whether a waiter may be handed a connection in the present phase. */
+  readonly lending: boolean;
+  /** How many connections are to exist even if nobody asks. */
+  readonly floor: number;
+
+  // Verbs: each is owned by the part named behind it.
+  /** A slot is clean and alive: it goes to a waiter, to the idle set, or its way. (dispatcher) */
+  rest(slot: Slot<S>): void;
+  /** As `rest`, for a slot that was checked for the next borrower. (dispatcher) */
+  verified(slot: Slot<S>): void;
+  /** Balances waiters, idle slots and connects. Cheap, and right at any time. (dispatcher) */
+  pump(): void;
+  /** Rejects every waiter with what `error` makes for each. (dispatcher) */
+  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error): number;
+  /** Checks a slot at rest; the promise tells how it went. (health) */
+  examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'>;
+  /** Examines stale idle slots, one for each waiter that has none under way. (health) */
+  checkForWaiters(): void;
+  /** Connections that are being checked for a waiter. (health) */
+  readonly checking: number;
+  /** Every connection at rest may be dead: one pass over them. (health) */
+  suspectAll(): void;
+  /** A planned, polite end. (retirement) */
+  retire(slot: Slot<S>, reason: RetireReason): void;
+  /** A planned end of a session that is broken or busy: its socket is cut. (retirement) */
+  condemn(slot: Slot<S>, reason: RetireReason): void;
+  /** An unplanned end. (retirement) */
+  lose(slot: Slot<S>, error: Error): void;
+  /** Why a slot may not stay, or undefined. (retirement) */
+  fate(slot: Slot<S>, now: number): RetireReason | undefined;
+  /** Dials what the waiters and the floor need. (opener) */
+  dial(): void;
+  /** Gives up a slot that is being opened. (opener) */
+  abandon(slot: Slot<S>): void;
+  /** Looks again at lifetimes and idle times at this monotonic time at the latest. (upkeep) */
+  lookBy(at: number): void;
+  /** A slot's socket is gone. (life cycle, operator) */
+  slotGone(slot: Slot<S>): void;
+  /** A connection exists; or connecting failed for good. (life cycle) */
+  connected(): void;
+  connectFailed(error: Error, hopeless: boolean): void;
+  /** Keeps the process alive while anything is lent, waited for or being dialled. (engine) */
+  hold(): void;
+  snapshot(): PoolSnapshot;
+  holders(): Holder[];
+}

@@ -1,0 +1,306 @@
+// Connecting. Owns the way of a new session from "dialled" to "configured"; how many to dial is `sizing`'s answer, how
+// eagerly the governor's. Connects belong to the pool: what arrives goes to whoever is first, or becomes idle.
+
+import type { Timer } from '../contracts/clock.ts';
+import type { Fault, Session, SessionStatus } from '../contracts/driver.ts';
+import { ConnectError } from '../contracts/errors.ts';
+import { Custody } from './custody.ts';
+import type { Household } from './household.ts';
+import { howManyToDial } from './sizing.ts';
+import { Slot } from './slot.ts';
+import { State } from './states.ts';
+import type { Outcome, Settled } from './steps.ts';
+
+/** How many draws the most distant expiry is chosen from, so that connections do not die together. */
+const CANDIDATES = 5;
+
+/** What is wrong after `configure`: it must end in time, without an error, and leave the session at rest. */
+function faultOf(done: Outcome<unknown>, status: SessionStatus, connectTimeoutMs: number): Error | undefined {
+  if (done.is === 'late') {
+    return new Error(`configure did not end within connectTimeoutMs (${connectTimeoutMs} ms for the whole attempt)`);
+  }
+  if (done.is === 'failed') return done.error instanceof Error ? done.error : new Error(String(done.error));
+  if (status === 'idle') return undefined;
+  return new Error(`configure left the connection in state "${status}"; it must end at rest, outside a transaction`);
+}
+
+export class Opener<S extends Session> {
+  readonly #house: Household<S>;
+  #lastId = 0;
+  #again: Timer | undefined;
+  #againAt = Infinity;
+  #asking = false;
+  /** Credentials were asked for once more since the last success. */
+  #askedAnew = false;
+
+  constructor(house: Household<S>) {
+    this.#house = house;
+  }
+
+  /** Dials what is needed now, and sees to it that somebody looks again when time alone can change the answer. */
+  dial(): void {
+    const house = this.#house;
+    const { book, governor, queue } = house;
+    const now = house.clock.now();
+    const retryInMs = governor.retryInMs(now);
+    const answer = howManyToDial({
+      waiting: house.lending ? queue.length : 0,
+      oldestWaitMs: queue.first === null ? 0 : now - queue.first.since,
+      opening: book.count(State.opening),
+      checking: house.checking,
+      lent: book.count(State.lent),
+      size: book.size,
+      living: book.living,
+      floor: house.floor,
+      max: house.max,
+      concurrency: retryInMs === undefined ? governor.concurrency(now) : Infinity,
+      holdMs: house.counters.hold.value,
+      connectMs: house.counters.connect.value,
+    });
+    if (answer.againInMs !== undefined) this.#lookAgain(answer.againInMs, now);
+    if (answer.dial === 0) return;
+    if (retryInMs !== undefined) {
+      this.#lookAgain(retryInMs, now);
+      return;
+    }
+    for (let n = answer.dial; n > 0; n -= 1) {
+      if (!house.permits.tryTake()) {
+        void this.#askForPermit();
+        return;
+      }
+      this.#start();
+    }
+  }
+
+  stop(): void {
+    this.#again?.cancel();
+    this.#again = undefined;
+    this.#againAt = Infinity;
+  }
+
+  /** One request for leave at a time; when it is granted the need is looked at anew. */
+  async #askForPermit(): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    const house = this.#house;
+    const wanted = (): boolean => house.lending && this.#needed();
+    const asked = await house.steps.step('permit', () => house.permits.take(wanted), Infinity);
+    this.#asking = false;
+    if (asked.is === 'failed') {
+      const error = asked.error instanceof Error ? asked.error : new Error(String(asked.error));
+      this.#noteFailure(error, 'transient', house.clock.now());
+    } else if (asked.is === 'done' && asked.value) {
+      if (wanted()) this.#start();
+      else house.permits.give();
+      house.dial();
+    } else if (wanted()) {
+      // Refused although somebody waits: the budget has nothing for us; ask again at the pace of a refusing server.
+      this.#noteFailure(new Error('the budget gave no permit'), 'full', house.clock.now());
+    }
+  }
+
+  #needed(): boolean {
+    const { book, queue, floor, max } = this.#house;
+    if (book.size >= max) return false;
+    return queue.length > book.count(State.opening) + this.#house.checking || book.living < floor;
+  }
+
+  #start(): void {
+    const house = this.#house;
+    this.#lastId += 1;
+    const slot = new Slot<S>(this.#lastId, house.generation);
+    house.book.enter(slot);
+    house.slots.add(slot);
+    house.counters.connects += 1;
+    house.hold();
+    void this.#open(slot);
+  }
+
+  async #open(slot: Slot<S>): Promise<void> {
+    const house = this.#house;
+    const { steps, settings, clock } = house;
+    const custody = new Custody(slot);
+    const abort = new AbortController();
+    slot.attempt = abort;
+    const { attempt } = house.governor;
+    const begunAt = clock.now();
+    house.events.opening(attempt);
+
+    const dial = (): Promise<S> => house.tasks.detached(() => house.driver.open({ attempt, signal: abort.signal }));
+    const opened = await steps.step('open', dial, settings.connectTimeoutMs, abort.signal);
+    if (opened.is === 'late') {
+      if (custody.held) {
+        this.abandon(slot);
+        this.#failed(
+          new Error(`no answer within connectTimeoutMs (${settings.connectTimeoutMs} ms)`),
+          'transient',
+          begunAt,
+        );
+      }
+      await this.#seeOff(slot, opened.rest);
+      return;
+    }
+    if (opened.is === 'failed') {
+      slot.ending = 'cut';
+      custody.end();
+      house.book.move(slot, State.closing);
+      house.slotGone(slot);
+      this.#failed(opened.error, house.driver.classify(opened.error), begunAt);
+      return;
+    }
+
+    const session = opened.value;
+    slot.session = session;
+    slot.attempt = undefined;
+    const fail = (fault: unknown): void => {
+      house.condemn(slot, 'condemned');
+      this.#failed(fault, house.driver.classify(fault), begunAt);
+    };
+    session.onLost((error) => {
+      if (custody.held) fail(error);
+      else house.lose(slot, error);
+    });
+    if (house.hooks.configure !== undefined && custody.held) {
+      const { configure } = house.hooks;
+      const leftMs = settings.connectTimeoutMs - (clock.now() - begunAt);
+      const configured = await steps.step('configure', () => configure(session), leftMs);
+      const fault = faultOf(configured, session.status, settings.connectTimeoutMs);
+      if (fault !== undefined && custody.held) fail(fault);
+    }
+    if (custody.held) this.#ready(slot, clock.now() - begunAt);
+  }
+
+  /** Nobody wants this connect any longer. It counts until the driver says that its socket is gone. */
+  abandon(slot: Slot<S>): void {
+    if (slot.attempt === undefined) {
+      this.#house.condemn(slot, 'closed');
+      return;
+    }
+    slot.custody?.end();
+    slot.ending = 'cut';
+    this.#house.book.move(slot, State.closing);
+    slot.attempt.abort();
+  }
+
+  /** Waits, bounded, for the driver to give up an abandoned connect, and cuts a session that arrives all the same. */
+  async #seeOff(slot: Slot<S>, rest: Promise<Settled<S>>): Promise<void> {
+    const { steps, settings, reporter } = this.#house;
+    let arrived = await steps.step('abandon', () => rest, settings.returnTimeoutMs);
+    if (arrived.is === 'late') {
+      const message = `${settings.name}: the driver did not give up a connect within ${settings.returnTimeoutMs} ms`;
+      reporter.report({ code: 'OXBOW_SOCKET_STUCK', message });
+      this.#house.slotGone(slot);
+      arrived = await steps.step('abandon', () => rest, Infinity);
+    }
+    if (arrived.is === 'done' && arrived.value.is === 'done') {
+      const session = arrived.value.value;
+      await steps.step('destroy', () => session.destroy(), settings.returnTimeoutMs);
+    }
+    if (slot.state !== State.gone) this.#house.slotGone(slot);
+  }
+
+  #ready(slot: Slot<S>, ms: number): void {
+    const house = this.#house;
+    const now = house.clock.now();
+    slot.usedAt = now;
+    slot.seenAt = now;
+    slot.expiresAt = this.#drawExpiry(now);
+    house.counters.connect.add(ms);
+    house.counters.connectMs.record(ms);
+    house.governor.succeeded();
+    this.#askedAnew = false;
+    house.events.opened(slot.id, ms, slot.session?.pid ?? 0);
+    house.connected();
+    house.rest(slot);
+    house.pump();
+  }
+
+  /** Once per birth, within the last quarter of the lifetime, as far from the others' as five draws allow. */
+  #drawExpiry(now: number): number {
+    const { clock, settings, slots } = this.#house;
+    if (settings.maxLifetimeMs === Infinity) return Infinity;
+    let best = 0;
+    let bestGap = -1;
+    for (let n = 0; n < CANDIDATES; n += 1) {
+      const at = now + settings.maxLifetimeMs * (0.75 + 0.25 * clock.random());
+      let gap = Infinity;
+      for (const other of slots) gap = Math.min(gap, Math.abs(other.expiresAt - at));
+      if (gap > bestGap) {
+        best = at;
+        bestGap = gap;
+      }
+    }
+    return best;
+  }
+
+  #failed(cause: unknown, fault: Fault, begunAt: number): void {
+    const house = this.#house;
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    house.counters.connectsFailed += 1;
+    this.#noteFailure(error, fault, begunAt);
+    const { target } = house.driver;
+    const permanent = fault === 'permanent';
+    const where = target === undefined ? '' : ` to ${target}`;
+    const wrap = (): ConnectError =>
+      new ConnectError(
+        `${house.settings.name}: cannot connect${where}: ${error.message}`,
+        { host: target, transient: !permanent },
+        error,
+      );
+    const alive = house.book.living > house.book.count(State.opening);
+    if (permanent && !alive) {
+      house.turnAway('connect', wrap);
+    } else if (permanent) {
+      if (this.#askedAnew) {
+        const message = `${house.settings.name}: cannot connect${where}: ${error.message}; going on with what is open`;
+        house.reporter.report({ code: 'OXBOW_CONNECT_FAILED', message, error });
+      } else {
+        this.#askedAnew = true;
+        house.governor.hurry();
+      }
+    }
+    house.connectFailed(wrap(), permanent && !alive);
+    house.pump();
+  }
+
+  #noteFailure(error: Error, fault: Fault, begunAt: number): void {
+    const house = this.#house;
+    const { attempt } = house.governor;
+    const lasted = house.governor.failed(error, fault, begunAt);
+    const now = house.clock.now();
+    house.events.openFailed(error, attempt, house.governor.retryInMs(now));
+    if (lasted) this.#reconnectFailed(error);
+    this.#lookAgain(house.governor.retryInMs(now) ?? 0, now);
+  }
+
+  #reconnectFailed(error: Error): void {
+    const { hooks, reporter, settings } = this.#house;
+    const after = `${settings.name}: no connect has succeeded for ${settings.reconnectTimeoutMs} ms`;
+    if (hooks.onReconnectFailed === undefined) {
+      reporter.report({ code: 'OXBOW_CONNECT_FAILED', message: `${after}: ${error.message}; still trying`, error });
+      return;
+    }
+    const failed = (thrown: unknown): void =>
+      reporter.report({
+        code: 'OXBOW_CALLBACK_FAILED',
+        message: `${after}, and onReconnectFailed threw`,
+        error: thrown,
+      });
+    try {
+      Promise.resolve(hooks.onReconnectFailed(error)).catch(failed);
+    } catch (thrown) {
+      failed(thrown);
+    }
+  }
+
+  #lookAgain(ms: number, now: number): void {
+    if (this.#again !== undefined && this.#againAt <= now + ms) return;
+    this.#again?.cancel();
+    this.#againAt = now + ms;
+    this.#again = this.#house.clock.timer(ms, () => {
+      this.#again = undefined;
+      this.#againAt = Infinity;
+      this.#house.pump();
+    });
+  }
+}

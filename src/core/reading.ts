@@ -1,0 +1,107 @@
+// What can be read off an engine: snapshot, statistics, holders. Owns the shapes' filling; changes nothing but the counters
+// that `popStats` zeroes.
+
+import type { Session } from '../contracts/driver.ts';
+import type { Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+import type { Household } from './household.ts';
+import type { Slot } from './slot.ts';
+import { State } from './states.ts';
+
+export class Reading<S extends Session> {
+  readonly #house: Household<S>;
+
+  constructor(house: Household<S>) {
+    this.#house = house;
+  }
+
+  snapshot(): PoolSnapshot {
+    const { governor } = this.#house;
+    const snapshot: PoolSnapshot = this.#gauges();
+    if (governor.last !== undefined) {
+      snapshot.lastConnectError = { error: governor.last.error, agoMs: this.#house.clock.now() - governor.last.at };
+    }
+    return snapshot;
+  }
+
+  stats(): PoolStats {
+    const { counters } = this.#house;
+    counters.waitMs.recordZeros(counters.served);
+    counters.served = 0;
+    return {
+      ...this.#gauges(),
+      requests: counters.requests,
+      requestsQueued: counters.requestsQueued,
+      requestsFailed: { ...counters.requestsFailed },
+      connects: counters.connects,
+      connectsFailed: counters.connectsFailed,
+      connectionsLost: counters.connectionsLost,
+      returns: counters.returns,
+      returnsBad: counters.returnsBad,
+      rolledBack: counters.rolledBack,
+      reset: counters.reset,
+      cancelled: counters.cancelled,
+      retired: { ...counters.retired },
+      leaksReported: counters.leaksReported,
+      leasesReclaimed: counters.leasesReclaimed,
+      waitMs: counters.waitMs.read(),
+      useMs: counters.useMs.read(),
+      connectMs: counters.connectMs.read(),
+    };
+  }
+
+  popStats(): PoolStats {
+    const stats = this.stats();
+    this.#house.counters.clear();
+    return stats;
+  }
+
+  /** Longest held first. */
+  holders(): Holder[] {
+    const house = this.#house;
+    const now = house.clock.now();
+    const holders: Holder[] = [];
+    for (const slot of house.lent) {
+      const holder = this.#holder(slot, now);
+      if (holder !== undefined) holders.push(holder);
+    }
+    return holders;
+  }
+
+  #holder(slot: Slot<S>, now: number): Holder | undefined {
+    const { lease, session } = slot;
+    if (lease === undefined || session === undefined) return undefined;
+    const busy = session.status === 'busy';
+    const holder: Holder = {
+      id: lease.id,
+      heldMs: now - lease.since,
+      idleMs: busy ? 0 : now - Math.max(lease.since, session.quietSince ?? 0),
+      busy,
+    };
+    const site = this.#house.ledger.site(lease);
+    if (lease.label !== undefined) holder.label = lease.label;
+    if (session.lastStatement !== undefined) holder.lastStatement = session.lastStatement;
+    if (site !== undefined) holder.site = site;
+    if (session.pid !== undefined) holder.pid = session.pid;
+    return holder;
+  }
+
+  #gauges(): PoolSnapshot {
+    const { book, clock, lent, max, min, phase, queue, settings } = this.#house;
+    const now = clock.now();
+    return {
+      name: settings.name,
+      phase,
+      min,
+      max,
+      size: book.size,
+      opening: book.count(State.opening),
+      idle: book.count(State.idle),
+      lent: book.count(State.lent),
+      returning: book.count(State.returning),
+      closing: book.count(State.closing),
+      waiting: queue.length,
+      oldestWaitMs: queue.first === null ? 0 : now - queue.first.since,
+      oldestLeaseMs: lent.first?.lease === undefined ? 0 : now - lent.first.lease.since,
+    };
+  }
+}

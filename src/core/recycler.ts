@@ -1,0 +1,173 @@
+// The return path (DESIGN B8): from "the borrower is done" to "at rest". Owns that nothing is lent while a reply is
+// outstanding or a transaction is open, and that it takes no longer than `returnTimeoutMs`; else the connection is replaced.
+
+import type { Session } from '../contracts/driver.ts';
+import type { ReturnOutcome } from '../contracts/figures.ts';
+import { Custody } from './custody.ts';
+import type { Household } from './household.ts';
+import type { Lease } from './lease.ts';
+import type { Slot } from './slot.ts';
+import { State } from './states.ts';
+import type { Outcome, StepName } from './steps.ts';
+
+/** What was found wrong, in words for a report. */
+class Spoiled extends Error {}
+
+export class Recycler<S extends Session> {
+  readonly #house: Household<S>;
+
+  constructor(house: Household<S>) {
+    this.#house = house;
+  }
+
+  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined): void {
+    const house = this.#house;
+    const now = house.clock.now();
+    const heldMs = now - lease.since;
+    slot.lease = undefined;
+    house.lent.remove(slot);
+    house.book.move(slot, State.returning);
+    house.counters.returns += 1;
+    house.counters.hold.add(heldMs);
+    house.counters.useMs.record(heldMs);
+    house.ledger.returned(lease);
+    slot.usedAt = now;
+    slot.seenAt = now;
+    const session = slot.session as S;
+    const { status } = session;
+    if (status === 'lost' || (reason !== undefined && reason !== null && reason !== false)) {
+      this.#replace(slot, lease, heldMs, status === 'lost' ? 'condemned' : 'released', status === 'idle');
+    } else if (status === 'idle' && (house.settings.reset === 'rollback' || house.settings.reset === 'none')) {
+      house.events.returned(slot.id, lease.id, heldMs, 'clean');
+      house.rest(slot);
+    } else if (status !== 'busy' && slot.doom !== undefined) {
+      this.#replace(slot, lease, heldMs, slot.doom, true);
+    } else {
+      void this.#clean(slot, lease, heldMs);
+    }
+  }
+
+  /** The connection does not come back: politely if it is at rest, at once otherwise. */
+  #replace(
+    slot: Slot<S>,
+    lease: Lease<S>,
+    heldMs: number,
+    reason: 'condemned' | 'released' | NonNullable<Slot<S>['doom']>,
+    atRest: boolean,
+  ): void {
+    const house = this.#house;
+    house.counters.returnsBad += 1;
+    house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+    if (atRest) house.retire(slot, reason);
+    else house.condemn(slot, reason);
+    house.pump();
+  }
+
+  async #clean(slot: Slot<S>, lease: Lease<S>, heldMs: number): Promise<void> {
+    const house = this.#house;
+    const custody = new Custody(slot);
+    const until = house.clock.now() + house.settings.returnTimeoutMs;
+    let outcome: ReturnOutcome = 'clean';
+    try {
+      if (slot.session?.status === 'busy') {
+        await this.#settle(slot, custody, lease, until);
+        outcome = 'cancelled';
+      }
+      if (custody.held && slot.session?.status !== 'idle') {
+        await this.#rollBack(slot, custody, lease, until);
+        if (outcome === 'clean') outcome = 'rolled-back';
+      }
+      if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
+      if (!custody.held) return;
+      house.events.returned(slot.id, lease.id, heldMs, outcome);
+      house.rest(slot);
+    } catch (error) {
+      if (!custody.held) return;
+      house.counters.returnsBad += 1;
+      house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+      const why = error instanceof Error ? error.message : String(error);
+      this.#report(lease, 'OXBOW_RESET_FAILED', `could not be cleaned and is replaced: ${why}`);
+      house.condemn(slot, error instanceof Spoiled ? 'condemned' : 'reset');
+    } finally {
+      // Whatever went wrong above: a slot still in this custody would be lost.
+      if (custody.held) house.condemn(slot, 'condemned');
+      house.pump();
+    }
+  }
+
+  /** Returned with a statement still running. */
+  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<void> {
+    const house = this.#house;
+    const session = slot.session as S;
+    const text = session.lastStatement;
+    this.#report(
+      lease,
+      'OXBOW_BUSY_RETURN',
+      `came back with a statement still running${text === undefined ? '' : `: ${text}`}`,
+    );
+    await this.#do('settle', custody, () => session.settle(), until);
+    house.counters.cancelled += 1;
+  }
+
+  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<void> {
+    const house = this.#house;
+    const session = slot.session as S;
+    const { status } = session;
+    if (house.settings.reset === 'none') throw new Spoiled(`status "${status}" and reset: 'none'`);
+    const text = session.lastStatement;
+    const which = status === 'failed' ? 'a failed' : 'an open';
+    this.#report(
+      lease,
+      'OXBOW_OPEN_TRANSACTION',
+      `came back in ${which} transaction${text === undefined ? '' : ` after: ${text}`}; rolled back`,
+    );
+    await this.#do('rollback', custody, () => session.rollback(), until);
+    if (custody.held && session.status !== 'idle') throw new Spoiled(`status "${session.status}" after the rollback`);
+    house.counters.rolledBack += 1;
+  }
+
+  /** Runs the reset of the options; true if there was one. */
+  async #reset(slot: Slot<S>, custody: Custody<S>, until: number): Promise<boolean> {
+    const { settings, hooks, counters } = this.#house;
+    const session = slot.session as S;
+    if (settings.reset !== 'discard' && settings.reset !== 'custom') return false;
+    if (settings.reset === 'custom') {
+      await this.#do('reset', custody, () => hooks.reset?.(session), until);
+    } else {
+      await this.#do('discard', custody, () => session.discard(), until);
+      const { configure } = hooks;
+      if (configure !== undefined && custody.held)
+        await this.#do('configure', custody, () => configure(session), until);
+    }
+    if (custody.held && session.status !== 'idle')
+      throw new Error(`reset left the connection in state "${session.status}"`);
+    counters.reset += 1;
+    return true;
+  }
+
+  /** One step of the way; throws what went wrong, unless somebody else has taken charge meanwhile. */
+  async #do(name: StepName, custody: Custody<S>, work: () => unknown, until: number): Promise<void> {
+    const { steps, clock, settings } = this.#house;
+    const done: Outcome<unknown> = await steps.step(name, work, until - clock.now());
+    if (done.is === 'done' || !custody.held) return;
+    if (done.is === 'late')
+      throw new Spoiled(`${name} did not end within returnTimeoutMs (${settings.returnTimeoutMs} ms)`);
+    throw done.error instanceof Error ? done.error : new Error(String(done.error));
+  }
+
+  #report(
+    lease: Lease<S>,
+    code: 'OXBOW_OPEN_TRANSACTION' | 'OXBOW_BUSY_RETURN' | 'OXBOW_RESET_FAILED',
+    text: string,
+  ): void {
+    const { reporter, ledger, settings } = this.#house;
+    const site = ledger.site(lease);
+    const label = lease.label === undefined ? '' : ` (${lease.label})`;
+    const where = site === undefined ? '' : ` taken at ${site}`;
+    reporter.report({
+      code,
+      message: `${settings.name}: the connection of lease ${lease.id}${label}${where} ${text}`,
+      site,
+    });
+  }
+}

@@ -1,0 +1,88 @@
+// The errors that a borrower is turned away with: their texts, made of figures. Pure; decides nothing.
+
+import type { Session } from '../contracts/driver.ts';
+import { PoolClosedError, PoolTimeoutError, QueueFullError } from '../contracts/errors.ts';
+import type { Explanation } from '../contracts/explain.ts';
+import type { Phase } from '../contracts/phase.ts';
+import type { PoolSnapshot } from '../contracts/snapshot.ts';
+import type { Failure } from './governor.ts';
+import type { Household } from './household.ts';
+
+/** Whole seconds from ten on, tenths below, milliseconds below one. */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 1_000)} s`;
+}
+
+function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** What the connections are doing, in a few words: `5/5 lent, 2 more waiting, oldest lease held 1.2 s`. */
+export function standing(s: PoolSnapshot): string {
+  const parts = [`${s.lent}/${s.max} lent`];
+  if (s.idle > 0) parts.push(`${s.idle} idle`);
+  if (s.opening > 0) parts.push(`${s.opening} being opened`);
+  if (s.returning > 0) parts.push(`${s.returning} returning or being checked`);
+  if (s.closing > 0) parts.push(`${s.closing} being closed`);
+  if (s.waiting > 0) parts.push(`${s.waiting} more waiting`);
+  if (s.lent > 0) parts.push(`oldest lease held ${duration(s.oldestLeaseMs)}`);
+  return parts.join(', ');
+}
+
+export interface TimeoutFacts {
+  readonly snapshot: PoolSnapshot;
+  readonly explanation: Explanation | undefined;
+  readonly waitedMs: number;
+  readonly givenBackMs: number;
+  readonly timeoutMs: number;
+  /** The last failed connect, if it explains anything. */
+  readonly failure: Failure | undefined;
+  readonly now: number;
+}
+
+export function timeoutError(f: TimeoutFacts): PoolTimeoutError {
+  const what = f.timeoutMs === 0 ? 'none idle and ready' : `none within ${duration(f.waitedMs)}`;
+  let text = f.explanation?.summary ?? `${f.snapshot.name}: no connection: ${what}; ${standing(f.snapshot)}`;
+  if (f.snapshot.phase === 'paused') text += '; the pool is paused';
+  if (f.failure !== undefined) {
+    text += `; the last connect failed ${duration(f.now - f.failure.at)} ago: ${f.failure.error.message}`;
+  }
+  if (f.givenBackMs > 0) {
+    text += `; the event loop was blocked, ${duration(f.givenBackMs)} of that were given back`;
+  }
+  return new PoolTimeoutError(text, f, f.failure?.error);
+}
+
+export function queueFullError(snapshot: PoolSnapshot, maxWaiting: number): QueueFullError {
+  const text = `${snapshot.name}: ${plural(maxWaiting, 'request')} already waiting (maxWaiting); ${standing(snapshot)}`;
+  return new QueueFullError(text, snapshot);
+}
+
+export function closedError(name: string, phase: Phase): PoolClosedError {
+  const text =
+    phase === 'created'
+      ? `${name} is not open yet: call open() first (autoOpen is false)`
+      : phase === 'closing'
+        ? `${name} is closing and lends nothing more`
+        : `${name} is closed and cannot be used again`;
+  return new PoolClosedError(text, phase);
+}
+
+/** The last failed connect, if it is still going on or fell into the time waited. */
+export function relevantFailure<S extends Session>(house: Household<S>, since: number): Failure | undefined {
+  const { last } = house.governor;
+  if (last === undefined) return undefined;
+  return house.governor.refusing || last.at >= since ? last : undefined;
+}
+
+/** Creates errors without a stack: one made in a timer has no frame that tells anybody anything, and costs most of its time there. */
+export function withoutStack<E extends Error>(make: () => E): E {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}

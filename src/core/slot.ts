@@ -1,0 +1,46 @@
+// The pool's record of one session: where it stands and what has to be known to decide about it. Owns no behaviour; it is
+// in the idle set or in the list of lent ones, never in both, and `state` is written by the state book alone.
+
+import type { Session } from '../contracts/driver.ts';
+import type { RetireReason } from '../contracts/figures.ts';
+import type { Linked } from '../foundation/intrusive-list.ts';
+import type { Custody } from './custody.ts';
+import type { Lease } from './lease.ts';
+import { State } from './states.ts';
+
+/** How a slot's end was carried out, for the books. */
+export type Ending = 'terminated' | 'cancelled' | 'cut';
+
+export class Slot<S extends Session> implements Linked<Slot<S>> {
+  prev: Slot<S> | null = null;
+  next: Slot<S> | null = null;
+  readonly id: number;
+  state: State = State.opening;
+  /** The pool's generation at birth; an older one dies when it comes to rest. */
+  readonly generation: number;
+  session: S | undefined = undefined;
+  /** Who holds it, while lent. */
+  lease: Lease<S> | undefined = undefined;
+  /** The asynchronous work in whose care it is, while opening, returning or being checked. */
+  custody: Custody<S> | undefined = undefined;
+  /** Ends a connect that nobody wants any longer. */
+  attempt: AbortController | undefined = undefined;
+  expiresAt: number = Infinity;
+  uses = 0;
+  /** When it last came back from a borrower: what idle time is counted from. */
+  usedAt = 0;
+  /** Its last proof of life: what staleness is counted from. */
+  seenAt = 0;
+  /** Something happened since `seenAt` that may have killed it. */
+  suspect = false;
+  /** A liveness check is late and it was put aside; it counts as returning. */
+  aside = false;
+  /** It is to go when it next comes to rest, and why. */
+  doom: RetireReason | undefined = undefined;
+  ending: Ending = 'terminated';
+
+  constructor(id: number, generation: number) {
+    this.id = id;
+    this.generation = generation;
+  }
+}

@@ -1,0 +1,81 @@
+// Every wait of the engine for somebody else: the registry of their names, and the one function that waits, always with a
+// bound and never throwing. A law refuses any other `await` in the core; the matrix suite takes its axes from here.
+
+import type { Clock } from '../contracts/clock.ts';
+import { Alarm, type Deadlines } from '../foundation/deadlines.ts';
+
+/** Name of each step and who answers it. */
+export const STEPS = {
+  permit: 'the budget gives leave to have a session',
+  open: 'the driver connects and authenticates',
+  abandon: 'the driver gives up a connect that nobody wants any more',
+  configure: "the user's hook prepares a new connection",
+  ping: 'the driver makes a liveness round trip',
+  check: "the user's hook judges a connection before it is lent",
+  settle: 'the driver cancels what runs and reads its reply',
+  rollback: 'the driver ends an open transaction',
+  discard: 'the driver forgets all session state',
+  reset: "the user's hook cleans a returned connection",
+  end: 'the driver says goodbye and closes the socket',
+  destroy: 'the driver cuts the socket',
+} as const;
+
+export type StepName = keyof typeof STEPS;
+
+/** How a step went. `late` means that its bound passed; `rest` tells how it went in the end, if it ever ends. */
+export type Outcome<T> =
+  | { readonly is: 'done'; readonly value: T }
+  | { readonly is: 'failed'; readonly error: unknown }
+  | { readonly is: 'late'; readonly rest: Promise<Settled<T>> };
+
+export type Settled<T> = Exclude<Outcome<T>, { readonly is: 'late' }>;
+
+export class Stepper {
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+
+  constructor(clock: Clock, deadlines: Deadlines) {
+    this.#clock = clock;
+    this.#deadlines = deadlines;
+  }
+
+  /**
+   * Does `work` and tells how it went, after `boundMs` at the latest; at once as `late` when `signal` aborts. Never rejects,
+   * never throws.
+   */
+  step<T>(_name: StepName, work: () => T | PromiseLike<T>, boundMs: number, signal?: AbortSignal): Promise<Outcome<T>> {
+    return new Promise((resolve) => {
+      let later: ((settled: Settled<T>) => void) | undefined;
+      const passed = (): void => {
+        this.#deadlines.remove(bound);
+        signal?.removeEventListener('abort', passed);
+        resolve({
+          is: 'late',
+          rest: new Promise((settle) => {
+            later = settle;
+          }),
+        });
+      };
+      const bound = new Alarm(passed);
+      const settle = (settled: Settled<T>): void => {
+        this.#deadlines.remove(bound);
+        signal?.removeEventListener('abort', passed);
+        if (later === undefined) resolve(settled);
+        else later(settled);
+      };
+      let promised: T | PromiseLike<T>;
+      try {
+        promised = work();
+      } catch (error) {
+        resolve({ is: 'failed', error });
+        return;
+      }
+      signal?.addEventListener('abort', passed);
+      this.#deadlines.set(bound, Math.max(0, boundMs), this.#clock.now());
+      Promise.resolve(promised).then(
+        (value) => settle({ is: 'done', value }),
+        (error: unknown) => settle({ is: 'failed', error }),
+      );
+    });
+  }
+}

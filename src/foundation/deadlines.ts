@@ -1,0 +1,234 @@
+// Many deadlines on one timer. Owns when a deadline counts as passed, and that time lost to a blocked event loop is given
+// back (DESIGN B14); does not know what is waiting.
+//
+// Deadlines of equal length expire in the order in which they were set, so each length has a first-in first-out list, and a
+// small heap holds the lists by their (possibly outdated, never too late) next due time. Setting and removing one is O(1):
+//
+//   heap ─ 30 000 ms: w1 ⇄ w2 ⇄ w3 …        the pool's waiters, nearly all of equal length
+//        └  1 000 ms: p1 ⇄ p2               liveness checks
+
+import type { Clock, Timer } from '../contracts/clock.ts';
+
+/** A timer this late was not inaccurate but held up: the loop was blocked, or the process frozen. */
+export const LATE_MS = 50;
+/** How often one deadline may be given lost time back. */
+const EXTENSIONS = 3;
+/** Expiring a crowd never keeps the loop longer than this at a time … */
+const SLICE_MS = 10;
+/** … and looks at the clock this often while at it. */
+const BATCH = 128;
+
+/** Whatever waits with a deadline carries these links itself. */
+export abstract class Deadline {
+  duePrev: Deadline | null = null;
+  dueNext: Deadline | null = null;
+  dueGroup: Group | null = null;
+  /** Whole milliseconds: a small integer costs no box on the heap. */
+  dueAt = 0;
+  extension: Extension | null = null;
+  /** Called once, when the deadline has passed for good. It has been removed by then. */
+  abstract expire(): void;
+}
+
+/** A deadline that only calls somebody. */
+export class Alarm extends Deadline {
+  readonly #ring: () => void;
+
+  constructor(ring: () => void) {
+    super();
+    this.#ring = ring;
+  }
+
+  expire(): void {
+    this.#ring();
+  }
+}
+
+/** Made only for a deadline that was ever given time back. */
+export interface Extension {
+  /** The length it was set with: the most that is given back at a time. */
+  readonly fullMs: number;
+  count: number;
+  givenBackMs: number;
+}
+
+class Group {
+  readonly ms: number;
+  first: Deadline | null = null;
+  last: Deadline | null = null;
+  /** Not later than the due time of `first`. */
+  key = 0;
+
+  constructor(ms: number) {
+    this.ms = ms;
+  }
+}
+
+export class Deadlines {
+  readonly #clock: Clock;
+  readonly #onLate: (lateMs: number) => void;
+  readonly #afterBatch: () => void;
+  readonly #groups = new Map<number, Group>();
+  readonly #heap: Group[] = [];
+  #timer: Timer | undefined;
+  #armedFor = Infinity;
+  #expiring = false;
+
+  /** `onLate` hears of each late timer before anything expires; `afterBatch` is called after each batch of expired ones. */
+  constructor(clock: Clock, onLate: (lateMs: number) => void, afterBatch: () => void) {
+    this.#clock = clock;
+    this.#onLate = onLate;
+    this.#afterBatch = afterBatch;
+  }
+
+  /** Sets a deadline `ms` from `now`. An infinite one is none. */
+  set(deadline: Deadline, ms: number, now: number): void {
+    if (ms === Infinity) return;
+    let group = this.#groups.get(ms);
+    if (group === undefined) {
+      group = new Group(ms);
+      group.key = now + ms;
+      this.#groups.set(ms, group);
+      this.#heapPush(group);
+    }
+    deadline.dueAt = Math.ceil(now + ms);
+    deadline.dueGroup = group;
+    deadline.duePrev = group.last;
+    deadline.dueNext = null;
+    if (group.last === null) group.first = deadline;
+    else group.last.dueNext = deadline;
+    group.last = deadline;
+    if (!this.#expiring && deadline.dueAt < this.#armedFor) this.#arm(deadline.dueAt, now);
+  }
+
+  /** Takes a deadline back; does nothing if it has passed or was never set. */
+  remove(deadline: Deadline): void {
+    const group = deadline.dueGroup;
+    if (group === null) return;
+    const { duePrev, dueNext } = deadline;
+    if (duePrev === null) group.first = dueNext;
+    else duePrev.dueNext = dueNext;
+    if (dueNext === null) group.last = duePrev;
+    else dueNext.duePrev = duePrev;
+    deadline.duePrev = null;
+    deadline.dueNext = null;
+    deadline.dueGroup = null;
+  }
+
+  /** Forgets everything and leaves no timer behind. */
+  stop(): void {
+    this.#groups.clear();
+    this.#heap.length = 0;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#armedFor = Infinity;
+  }
+
+  #arm(at: number, now: number): void {
+    this.#timer?.cancel();
+    this.#armedFor = at;
+    this.#timer = this.#clock.timer(Math.max(0, at - now), this.#ring);
+  }
+
+  #ring = (): void => {
+    const now = this.#clock.now();
+    const late = now - this.#armedFor;
+    this.#timer = undefined;
+    this.#expiring = true;
+    if (late > LATE_MS) this.#onLate(late);
+    // What is already complete comes in first: it may be what somebody waits for.
+    this.#clock.pollPhase(() => this.#expire(now));
+  };
+
+  /** `rang` is when the timer fired: what follows in slices is not lateness of the loop. */
+  #expire(rang: number): void {
+    const started = this.#clock.now();
+    for (let count = 0; ; ) {
+      const deadline = this.#nextDue(rang);
+      if (deadline === null) break;
+      const fullMs = deadline.extension?.fullMs ?? (deadline.dueGroup as Group).ms;
+      this.remove(deadline);
+      const late = rang - deadline.dueAt;
+      if (late > LATE_MS && fullMs > 0 && (deadline.extension?.count ?? 0) < EXTENSIONS) {
+        this.#extend(deadline, fullMs, Math.min(late, fullMs));
+      } else {
+        deadline.expire();
+        count += 1;
+        if (count % BATCH === 0) {
+          this.#afterBatch();
+          if (this.#clock.now() - started >= SLICE_MS) {
+            this.#clock.pollPhase(() => this.#expire(rang));
+            return;
+          }
+        }
+      }
+    }
+    this.#afterBatch();
+    this.#expiring = false;
+    const next = this.#heap[0];
+    const now = this.#clock.now();
+    if (next === undefined) this.stop();
+    else this.#arm(next.key, now);
+  }
+
+  #extend(deadline: Deadline, fullMs: number, backMs: number): void {
+    deadline.extension ??= { fullMs, count: 0, givenBackMs: 0 };
+    deadline.extension.count += 1;
+    deadline.extension.givenBackMs += backMs;
+    this.set(deadline, backMs, this.#clock.now());
+  }
+
+  #nextDue(now: number): Deadline | null {
+    for (;;) {
+      const group = this.#heap[0];
+      if (group === undefined || group.key > now) return null;
+      const { first } = group;
+      if (first === null) {
+        this.#groups.delete(group.ms);
+        this.#heapPop();
+      } else if (first.dueAt <= now) {
+        return first;
+      } else {
+        group.key = first.dueAt;
+        this.#siftDown();
+      }
+    }
+  }
+
+  #heapPush(group: Group): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(group);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent] as Group;
+      if (above.key <= group.key) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = group;
+  }
+
+  #heapPop(): void {
+    const last = this.#heap.pop() as Group;
+    if (this.#heap.length === 0) return;
+    this.#heap[0] = last;
+    this.#siftDown();
+  }
+
+  #siftDown(): void {
+    const heap = this.#heap;
+    const group = heap[0] as Group;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && (heap[child + 1] as Group).key < (heap[child] as Group).key) child += 1;
+      const below = heap[child] as Group;
+      if (below.key >= group.key) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = group;
+  }
+}

@@ -1,0 +1,77 @@
+// A fixed-size histogram of durations: recording is a few integer operations and allocates nothing.
+// Buckets are logarithmic with 16 steps to the octave over microseconds, so a percentile is off by at most 1/16 of itself
+// (the layout of HdrHistogram with four significant bits).
+
+import type { Distribution } from '../contracts/figures.ts';
+
+const STEPS_PER_OCTAVE = 16;
+const BITS = 4;
+const BUCKETS = 32 * STEPS_PER_OCTAVE;
+/** About 35 minutes; longer durations are counted in the last bucket, `max` and `mean` stay exact. */
+const LARGEST_US = 2 ** 31 - 1;
+
+function bucketOf(us: number): number {
+  if (us < STEPS_PER_OCTAVE) return us;
+  const octave = 31 - Math.clz32(us) - BITS;
+  return (octave + 1) * STEPS_PER_OCTAVE + ((us >> octave) - STEPS_PER_OCTAVE);
+}
+
+/** The middle of a bucket, in microseconds. */
+function middleOf(bucket: number): number {
+  if (bucket < STEPS_PER_OCTAVE) return bucket;
+  const octave = Math.floor(bucket / STEPS_PER_OCTAVE) - 1;
+  const low = (STEPS_PER_OCTAVE + (bucket % STEPS_PER_OCTAVE)) * 2 ** octave;
+  return low + 2 ** octave / 2;
+}
+
+export class Histogram {
+  readonly #buckets = new Uint32Array(BUCKETS);
+  #count = 0;
+  #sum = 0;
+  #max = 0;
+
+  record(ms: number): void {
+    const us = ms <= 0 ? 0 : ms >= LARGEST_US / 1000 ? LARGEST_US : (ms * 1000) | 0;
+    const bucket = bucketOf(us);
+    this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
+    this.#count += 1;
+    if (ms > 0) this.#sum += ms;
+    if (ms > this.#max) this.#max = ms;
+  }
+
+  /** Many zeros at once: the fast path counts them in a plain integer. */
+  recordZeros(count: number): void {
+    this.#buckets[0] = (this.#buckets[0] as number) + count;
+    this.#count += count;
+  }
+
+  read(): Distribution {
+    const count = this.#count;
+    if (count === 0) return { count: 0, mean: 0, p50: 0, p95: 0, p99: 0, max: 0 };
+    return {
+      count,
+      mean: this.#sum / count,
+      p50: this.#percentile(0.5),
+      p95: this.#percentile(0.95),
+      p99: this.#percentile(0.99),
+      max: this.#max,
+    };
+  }
+
+  clear(): void {
+    this.#buckets.fill(0);
+    this.#count = 0;
+    this.#sum = 0;
+    this.#max = 0;
+  }
+
+  #percentile(share: number): number {
+    const rank = Math.ceil(share * this.#count);
+    let seen = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
+      seen += this.#buckets[bucket] as number;
+      if (seen >= rank) return Math.min(middleOf(bucket) / 1000, this.#max);
+    }
+    return this.#max;
+  }
+}

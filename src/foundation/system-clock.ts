@@ -1,0 +1,58 @@
+// The one file that touches the machine's clock, timers and chance. Everything is captured when this file is loaded, so a
+// test runner that later replaces the globals neither freezes nor trips a pool. Owns no state but those captures.
+
+import { AsyncResource } from 'node:async_hooks';
+import { performance } from 'node:perf_hooks';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+import type { Clock, Timer } from '../contracts/clock.ts';
+
+const monotonic = performance.now.bind(performance);
+const wall = Date.now.bind(Date);
+const chance = Math.random.bind(Math);
+
+/** A longer delay overflows Node's 32-bit timer and would fire at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Timers belong to the pool, not to the request in which they happened to be made. */
+const ownContext = new AsyncResource('OxbowClock');
+
+class SystemTimer implements Timer {
+  #handle: NodeJS.Timeout | undefined;
+  readonly #due: number;
+  readonly #fire: () => void;
+  readonly #holdsProcess: boolean;
+
+  constructor(ms: number, fire: () => void, holdsProcess: boolean) {
+    this.#due = monotonic() + ms;
+    this.#fire = fire;
+    this.#holdsProcess = holdsProcess;
+    ownContext.runInAsyncScope(this.#arm, this, ms);
+  }
+
+  #arm(ms: number): void {
+    this.#handle = setTimeout(this.#ring, Math.min(Math.max(Math.ceil(ms), 0), LONGEST_MS));
+    if (!this.#holdsProcess) this.#handle.unref();
+  }
+
+  #ring = (): void => {
+    const left = this.#due - monotonic();
+    // Node rounds delays; a fraction of a millisecond early is on time, more than one is a delay that was cut above.
+    if (left > 1) this.#arm(left);
+    else this.#fire();
+  };
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
+
+/** Time as the machine knows it. */
+export const systemClock: Clock = {
+  now: monotonic,
+  wall,
+  timer: (ms, fire, holdsProcess = false) => new SystemTimer(ms, fire, holdsProcess),
+  pollPhase: (then) => {
+    ownContext.runInAsyncScope(() => setImmediate(then));
+  },
+  random: chance,
+};

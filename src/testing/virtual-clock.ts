@@ -1,0 +1,111 @@
+// Time that passes only when told to. Owns the pending timers and the order in which they fire; knows nothing of pools.
+// `advance` runs everything that falls due, in order, and lets all promise callbacks run in between, so that a test sees a
+// pool exactly as it would be after that much real time, in microseconds of it.
+
+import { setImmediate } from 'node:timers';
+import type { Clock, Timer } from '../contracts/clock.ts';
+
+interface Pending {
+  readonly at: number;
+  readonly order: number;
+  readonly fire: () => void;
+}
+
+/** Lets every promise callback that is ready run, and those which they make ready. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+export class VirtualClock implements Clock {
+  #now: number;
+  #wallOffset: number;
+  #order = 0;
+  #seed: number;
+  readonly #pending = new Set<Pending>();
+
+  /** Starts at `startMs` (1 000 by default: a zero hides bugs); `seed` feeds `random()`. */
+  constructor(options: { startMs?: number; seed?: number } = {}) {
+    this.#now = options.startMs ?? 1_000;
+    this.#wallOffset = 1_700_000_000_000;
+    this.#seed = (options.seed ?? 1) >>> 0;
+  }
+
+  now = (): number => this.#now;
+
+  wall = (): number => this.#now + this.#wallOffset;
+
+  timer = (ms: number, fire: () => void): Timer => {
+    const pending: Pending = { at: this.#now + Math.max(0, ms), order: this.#order++, fire };
+    this.#pending.add(pending);
+    return {
+      cancel: () => {
+        this.#pending.delete(pending);
+      },
+    };
+  };
+
+  /** A poll phase comes before every timer that is due at the same moment but was made later. */
+  pollPhase = (then: () => void): void => {
+    this.timer(0, then);
+  };
+
+  /** Mulberry32, so that a run can be repeated from its seed. */
+  random = (): number => {
+    this.#seed = (this.#seed + 0x6d2b79f5) >>> 0;
+    let t = this.#seed;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+
+  /** How many timers are pending. */
+  get pendingTimers(): number {
+    return this.#pending.size;
+  }
+
+  /** When the next timer falls due, in milliseconds from now; undefined if none is pending. */
+  get nextInMs(): number | undefined {
+    const next = this.#next();
+    return next === undefined ? undefined : next.at - this.#now;
+  }
+
+  /** Lets promises and due timers run without any time passing. */
+  async settle(): Promise<void> {
+    await this.advance(0);
+  }
+
+  /** Lets `ms` milliseconds pass. */
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    await settled();
+    for (let next = this.#next(); next !== undefined && next.at <= until; next = this.#next()) {
+      this.#pending.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.fire();
+      await settled();
+    }
+    this.#now = Math.max(this.#now, until);
+  }
+
+  /** The event loop does not turn for `ms` milliseconds: time passes, nothing fires until the next `advance`. */
+  block(ms: number): void {
+    this.#now += ms;
+  }
+
+  /** The machine sleeps: the wall clock goes on, the monotonic one stands still (as CLOCK_MONOTONIC does on Linux). */
+  sleep(ms: number): void {
+    this.#wallOffset += ms;
+  }
+
+  #next(): Pending | undefined {
+    let best: Pending | undefined;
+    for (const pending of this.#pending) {
+      if (best === undefined || pending.at < best.at || (pending.at === best.at && pending.order < best.order)) {
+        best = pending;
+      }
+    }
+    return best;
+  }
+}
