@@ -30,10 +30,11 @@ export interface Session {
   /** Forgets all session state (`DISCARD ALL`). */
   discard(): Promise<void>;
   /**
-   * Stops what is running: asks the server to cancel it and resolves when the reply was read *and* the request's own socket is
-   * closed, so that it cannot hit a later statement. Rejects if the session cannot be brought to rest.
+   * Brings a busy session to rest. A statement that is over but for the end of its reply is only read to that end: resolves
+   * false. One that still runs is cancelled: resolves true when its reply was read *and* the request's own socket is closed, so
+   * that it cannot hit a later statement. Rejects if the session cannot be brought to rest.
    */
-  settle(): Promise<void>;
+  settle(): Promise<boolean>;
   /** Says goodbye; resolves when the socket is gone. Only called at rest. */
   end(): Promise<void>;
   /** Cuts the socket; resolves when it is gone. Allowed at any time and more than once. */

@@ -17,6 +17,7 @@ export const ERROR_KINDS = [
   'POOL_QUEUE_FULL',
   'POOL_CONNECT_FAILED',
   'CONNECTION_LOST',
+  'QUERY_TIMEOUT',
   'LEASE_RELEASED',
   'LEASE_REVOKED',
   'TRANSACTION_ROLLED_BACK',
@@ -57,8 +58,11 @@ export function isOxbowError(error: unknown): error is OxbowError {
   return typeof error === 'object' && error !== null && Reflect.get(error, BRAND) === true;
 }
 
-/** Node-postgres' own text; people match it, so it stands at the end of ours. */
+/** Node-postgres' own texts; people match them, so they stand at the end of ours. */
 export const PG_TIMEOUT_TEXT = 'timeout exceeded when trying to connect';
+
+export const PG_CLOSED_TEXT = 'Cannot use a pool after calling end on the pool';
+export const PG_RELEASED_TEXT = 'Release called on client which has already been released to the pool.';
 
 /** No connection within the deadline. */
 export class PoolTimeoutError extends OxbowError {
@@ -176,6 +180,23 @@ export class ConnectionLostError extends OxbowError {
   }
 }
 
+/** A query did not end within its `timeoutMs`. Its statement is being cancelled; it may have had its effect. */
+export class QueryTimeoutError extends OxbowError {
+  readonly timeoutMs: number;
+  /** How much of that was spent waiting for a connection, and how much running. */
+  readonly waitedMs: number;
+  readonly ranMs: number;
+
+  constructor(timeoutMs: number, waitedMs: number, ranMs: number) {
+    const parts =
+      waitedMs > 0 ? ` (waited ${Math.round(waitedMs)} ms for a connection, ran ${Math.round(ranMs)} ms)` : '';
+    super('QUERY_TIMEOUT', `the query did not end within ${timeoutMs} ms${parts}; its statement is being cancelled`);
+    this.timeoutMs = timeoutMs;
+    this.waitedMs = waitedMs;
+    this.ranMs = ranMs;
+  }
+}
+
 /** A lease was used after its release, or after it was taken away. */
 export class LeaseError extends OxbowError {
   constructor(kind: 'LEASE_RELEASED' | 'LEASE_REVOKED', message: string, cause?: unknown) {
@@ -195,6 +216,8 @@ const SECRET = new Set(['password', 'connectionString', 'connection', 'ssl']);
 
 function shown(option: string, value: unknown): string {
   if (SECRET.has(option)) return 'a value that is not shown';
+  // A connection string in the wrong place is still a secret.
+  if (typeof value === 'string' && value.includes('://')) return 'a value that is not shown';
   if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}…` : value}'`;
   if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined) {
     return String(value);
@@ -224,6 +247,7 @@ named(PoolPausedError, 'PoolPausedError');
 named(QueueFullError, 'QueueFullError');
 named(ConnectError, 'ConnectError');
 named(ConnectionLostError, 'ConnectionLostError');
+named(QueryTimeoutError, 'QueryTimeoutError');
 named(LeaseError, 'LeaseError');
 named(TransactionRolledBackError, 'TransactionRolledBackError');
 named(OptionError, 'OptionError');

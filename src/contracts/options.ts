@@ -189,7 +189,7 @@ export interface EngineOptions<C = unknown, P = unknown> {
 /** Options that are checked here and then belong to the client. */
 export interface ClientOptions {
   /** Where to connect to, as a URL. Default: libpq's environment variables. Never shown in an error. */
-  connectionString?: string | null | undefined;
+  connectionString?: string | undefined;
 
   /**
    * Called before each connect, may be asynchronous, returns any of the client's settings: for hosts or credentials that rotate.
@@ -218,9 +218,9 @@ export interface AliasOptions<C = unknown> {
   /** `maxLifetimeMs`, in seconds (fractions down to a millisecond); 0 is for ever. */
   maxLifetimeSeconds?: LimitOption | null;
   /** `configure`. */
-  onConnect?: ((client: C) => unknown) | null | undefined;
+  onConnect?: ((client: C) => unknown) | undefined;
   /** `max`. */
-  poolSize?: NumberOption | null;
+  poolSize?: NumberOption;
 }
 
 /** Every option there is, by every name. */

@@ -7,6 +7,7 @@ import type { Slot } from './slot.ts';
 
 export class Custody<S extends Session> {
   readonly #slot: Slot<S>;
+  readonly #whenEnded: (() => void)[] = [];
 
   constructor(slot: Slot<S>) {
     this.#slot = slot;
@@ -17,8 +18,18 @@ export class Custody<S extends Session> {
     return this.#slot.custody === this;
   }
 
+  /** Resolves when the custody is over. */
+  get ended(): Promise<void> {
+    if (!this.held) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenEnded.push(resolve);
+    });
+  }
+
   /** The slot has come to rest, or somebody else is in charge now. */
   end(): void {
-    if (this.held) this.#slot.custody = undefined;
+    if (!this.held) return;
+    this.#slot.custody = undefined;
+    for (const resolve of this.#whenEnded) resolve();
   }
 }

@@ -21,6 +21,7 @@ export class Lease<S extends Session> implements LeaseRecord {
   #slot: Slot<S> | undefined;
   /** Why it ended, if not by `release()`: the connection died, or the pool took it away. */
   #ended: Error | undefined = undefined;
+  #returned: Slot<S> | undefined = undefined;
   #releasedAt: number | undefined = undefined;
   #aborter: AbortController | undefined = undefined;
 
@@ -78,8 +79,15 @@ export class Lease<S extends Session> implements LeaseRecord {
     }
     this.#releasedAt = this.#home.now();
     const slot = this.#slot;
+    if (slot === undefined) return;
     this.#slot = undefined;
-    if (slot !== undefined) this.#home.takeBack(this, slot, reason);
+    this.#returned = slot;
+    this.#home.takeBack(this, slot, reason);
+  }
+
+  /** Resolves when the connection is clean again or on its way out; at once if `release()` found it clean. */
+  whenReturned(): Promise<void> {
+    return this.#returned?.custody?.ended ?? Promise.resolve();
   }
 
   /** The engine took the connection away: it died (`CONNECTION_LOST`) or the pool revoked the lease. */

@@ -16,6 +16,8 @@ export class Lifecycle<S extends Session> {
   readonly #house: Household<S>;
   readonly #readiness: Readiness;
   readonly #quiet: () => void;
+  /** A connection was made at least once. */
+  #proven = false;
   #pausedAt = 0;
   #refusesWhilePaused = false;
   #whenQuiet: (() => void)[] = [];
@@ -61,7 +63,9 @@ export class Lifecycle<S extends Session> {
   }
 
   open(options: ReadyWait & { wait?: boolean | undefined } = {}): Promise<void> {
-    if (this.phase === 'open' || this.phase === 'paused') return Promise.resolve();
+    if (this.phase === 'paused') return Promise.resolve();
+    // Opened by its first use and never connected since: whoever says open() wants to know whether it can.
+    if (this.phase === 'open') return this.#proven || options.wait === false ? Promise.resolve() : this.ready(options);
     if (this.phase === 'opening') return options.wait === false ? Promise.resolve() : this.#whenReady(options, false);
     if (this.phase !== 'created') return Promise.reject(closedError(this.#house.settings.name, this.phase));
     if (options.wait === false) {
@@ -110,6 +114,7 @@ export class Lifecycle<S extends Session> {
   /** Something came to rest, was made or went: whoever waits for that looks again. */
   settled(): void {
     const house = this.#house;
+    this.#proven ||= house.counters.connect.value !== undefined;
     if (this.#whenQuiet.length > 0 && house.book.count(State.lent) + house.book.count(State.returning) === 0) {
       this.#wakeQuiet();
     }

@@ -144,8 +144,9 @@ export class Opener<S extends Session> {
       slot.ending = 'cut';
       custody.end();
       house.book.move(slot, State.closing);
-      house.slotGone(slot);
+      // The governor hears of it first: whoever sees the free place must know that the server refuses.
       this.#failed(opened.error, house.driver.classify(opened.error), begunAt);
+      house.slotGone(slot);
       return;
     }
 

@@ -13,7 +13,7 @@ export interface Alias {
   readonly name: string;
   /** Milliseconds in one unit of it. */
   readonly unit: 1 | 1000;
-  /** 0, false and null mean what `false` means by the option's own name; without it null means "not given". */
+  /** 0 and null mean what `false` means by the option's own name. */
   readonly zeroIsOff: boolean;
   /** The client gets it too, under this name. */
   readonly forClient: boolean;
@@ -73,7 +73,7 @@ export interface PortSpec extends Common {
 export type OptionSpec = NumberSpec | TextSpec | FlagSpec | ChoiceSpec | FunctionSpec | PortSpec;
 
 /** The longest time a timer of JavaScript can run: 24.8 days. */
-export const MAX_INT = 2 ** 31 - 1;
+export const MAX_INT: number = 2 ** 31 - 1;
 
 const MAX_CONNECTIONS = 10_000;
 

@@ -70,8 +70,7 @@ export class Recycler<S extends Session> {
     let outcome: ReturnOutcome = 'clean';
     try {
       if (slot.session?.status === 'busy') {
-        await this.#settle(slot, custody, lease, until);
-        outcome = 'cancelled';
+        if (await this.#settle(slot, custody, lease, until)) outcome = 'cancelled';
       }
       if (custody.held && slot.session?.status !== 'idle') {
         await this.#rollBack(slot, custody, lease, until);
@@ -95,18 +94,20 @@ export class Recycler<S extends Session> {
     }
   }
 
-  /** Returned with a statement still running. */
-  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<void> {
+  /** Returned with a reply outstanding; true if a statement still ran and was cancelled. */
+  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<boolean> {
     const house = this.#house;
     const session = slot.session as S;
     const text = session.lastStatement;
+    const cancelled = await this.#do('settle', custody, () => session.settle(), until);
+    if (cancelled !== true) return false;
     this.#report(
       lease,
       'OXBOW_BUSY_RETURN',
-      `came back with a statement still running${text === undefined ? '' : `: ${text}`}`,
+      `came back with a statement still running${text === undefined ? '' : `: ${text}`}; cancelled`,
     );
-    await this.#do('settle', custody, () => session.settle(), until);
     house.counters.cancelled += 1;
+    return true;
   }
 
   async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<void> {
@@ -146,10 +147,11 @@ export class Recycler<S extends Session> {
   }
 
   /** One step of the way; throws what went wrong, unless somebody else has taken charge meanwhile. */
-  async #do(name: StepName, custody: Custody<S>, work: () => unknown, until: number): Promise<void> {
+  async #do<T>(name: StepName, custody: Custody<S>, work: () => T | Promise<T>, until: number): Promise<T | undefined> {
     const { steps, clock, settings } = this.#house;
-    const done: Outcome<unknown> = await steps.step(name, work, until - clock.now());
-    if (done.is === 'done' || !custody.held) return;
+    const done: Outcome<T> = await steps.step(name, work, until - clock.now());
+    if (done.is === 'done') return done.value;
+    if (!custody.held) return undefined;
     if (done.is === 'late')
       throw new Spoiled(`${name} did not end within returnTimeoutMs (${settings.returnTimeoutMs} ms)`);
     throw done.error instanceof Error ? done.error : new Error(String(done.error));

@@ -1,7 +1,7 @@
 // The errors that a borrower is turned away with: their texts, made of figures. Pure; decides nothing.
 
 import type { Session } from '../contracts/driver.ts';
-import { PoolClosedError, PoolTimeoutError, QueueFullError } from '../contracts/errors.ts';
+import { PG_CLOSED_TEXT, PoolClosedError, PoolTimeoutError, QueueFullError } from '../contracts/errors.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
@@ -42,7 +42,8 @@ export interface TimeoutFacts {
 }
 
 export function timeoutError(f: TimeoutFacts): PoolTimeoutError {
-  const what = f.timeoutMs === 0 ? 'none idle and ready' : `none within ${duration(f.waitedMs)}`;
+  const within = f.givenBackMs > 0 ? f.waitedMs : f.timeoutMs;
+  const what = f.timeoutMs === 0 ? 'none idle and ready' : `none within ${duration(within)}`;
   let text = f.explanation?.summary ?? `${f.snapshot.name}: no connection: ${what}; ${standing(f.snapshot)}`;
   if (f.snapshot.phase === 'paused') text += '; the pool is paused';
   if (f.failure !== undefined) {
@@ -66,7 +67,7 @@ export function closedError(name: string, phase: Phase): PoolClosedError {
       : phase === 'closing'
         ? `${name} is closing and lends nothing more`
         : `${name} is closed and cannot be used again`;
-  return new PoolClosedError(text, phase);
+  return new PoolClosedError(phase === 'created' ? text : `${text}; ${PG_CLOSED_TEXT}`, phase);
 }
 
 /** The last failed connect, if it is still going on or fell into the time waited. */

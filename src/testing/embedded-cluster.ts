@@ -7,7 +7,7 @@ import { chownSync, closeSync, fstatSync, mkdtempSync, openSync, readSync, unlin
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Guard } from './embedded-guard.ts';
+import { Guard } from './embedded-guard.ts';
 import { endSync, freeze, removeFolder, signal, thaw } from './embedded-processes.ts';
 import { type RunAs, run, spawnOptions } from './embedded-run.ts';
 
@@ -43,17 +43,17 @@ export class Cluster {
   readonly folder: string;
   readonly #data: string;
   readonly #log: number;
-  readonly #guard: Guard;
+  readonly guard: Guard;
   readonly #others: string[] = [];
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #paused = false;
 
-  constructor(guard: Guard) {
-    this.#guard = guard;
+  constructor() {
     this.folder = mkdtempSync(join(tmpdir(), 'oxbow-pg-'));
     this.#data = join(this.folder, 'data');
     this.#log = openSync(join(this.folder, 'log'), 'ax+', 0o600);
+    this.guard = new Guard();
     this.#tell(undefined);
   }
 
@@ -69,7 +69,7 @@ export class Cluster {
   }
 
   #tell(pid: number | undefined): void {
-    this.#guard.watch({ folders: [this.folder, ...this.#others], server: { folder: this.folder, pid } });
+    this.guard.watch({ folders: [this.folder, ...this.#others], server: { folder: this.folder, pid } });
   }
 
   /** Makes the cluster's files. */
@@ -176,6 +176,6 @@ export class Cluster {
     await this.halt('immediate');
     closeSync(this.#log);
     for (const folder of [this.folder, ...this.#others]) removeFolder(folder);
-    await this.#guard.release();
+    await this.guard.release();
   }
 }

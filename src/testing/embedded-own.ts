@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Binaries, findBinaries } from './embedded-binaries.ts';
 import { versionOf } from './embedded-client.ts';
 import { Cluster, type ClusterPlan, SUPERUSER } from './embedded-cluster.ts';
-import { Guard } from './embedded-guard.ts';
 import { freePort, isFree } from './embedded-port.ts';
 import { run, serverUser } from './embedded-run.ts';
 import type { EmbeddedPostgresOptions, PostgresServer, ServerConfig } from './embedded-server.ts';
@@ -43,8 +42,8 @@ export class OwnServer implements PostgresServer {
         `embeddedPostgres(): root has to run PostgreSQL as user ${user.name}, who may not enter the folder for temporary files, ${tmpdir()}; set TMPDIR to one that every user may enter`,
       );
     }
-    const guard = new Guard();
-    const cluster = new Cluster(guard);
+    const cluster = new Cluster();
+    const guard = cluster.guard;
     try {
       const wanted = { from: options.from ?? 'any', packageDir: options.packageDir };
       const binaries = await findBinaries(wanted, user, (folder) => cluster.temporary(folder));

@@ -18,6 +18,8 @@ export interface Behaviour {
   readonly deaf?: boolean;
   /** The status the session has afterwards; by default what the call is for. */
   readonly status?: SessionStatus;
+  /** `settle` only: whether a statement still ran; true by default. */
+  readonly cancelled?: boolean;
 }
 
 export type Script = (call: ScriptedCall, session: ScriptedSession | undefined, count: number) => Behaviour | undefined;
@@ -53,28 +55,29 @@ export class ScriptedSession implements Session {
     if (this.#lost !== undefined) this.#tell(this.#lost);
   }
 
-  ping(): Promise<void> {
-    return this.#call('ping');
+  async ping(): Promise<void> {
+    await this.#call('ping');
   }
 
-  rollback(): Promise<void> {
-    return this.#call('rollback');
+  async rollback(): Promise<void> {
+    await this.#call('rollback');
   }
 
-  discard(): Promise<void> {
-    return this.#call('discard');
+  async discard(): Promise<void> {
+    await this.#call('discard');
   }
 
-  settle(): Promise<void> {
-    return this.#call('settle');
+  /** Cancels something, unless the script says that it was over already (`cancelled: false`). */
+  settle(): Promise<boolean> {
+    return this.#call('settle').then((behaviour) => behaviour.cancelled !== false);
   }
 
-  end(): Promise<void> {
-    return this.#call('end');
+  async end(): Promise<void> {
+    await this.#call('end');
   }
 
-  destroy(): Promise<void> {
-    return this.#call('destroy');
+  async destroy(): Promise<void> {
+    await this.#call('destroy');
   }
 
   /** The server or the network ends the session: pending calls fail and the pool is told. */
@@ -101,7 +104,7 @@ export class ScriptedSession implements Session {
     listener?.(error);
   }
 
-  #call(call: ScriptedCall): Promise<void> {
+  #call(call: ScriptedCall): Promise<Behaviour> {
     this.calls.push(call);
     const closes = call === 'end' || call === 'destroy';
     if (!this.alive && !closes) return Promise.reject(this.#lost ?? new Error('the session is closed'));
@@ -122,7 +125,7 @@ export class ScriptedSession implements Session {
         } else if (this.alive) {
           this.status = behaviour.status ?? AFTERWARDS[call] ?? this.status;
         }
-        resolve();
+        resolve(behaviour);
       });
     });
   }

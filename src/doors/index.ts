@@ -1,0 +1,27 @@
+// The front door: what `import { Pool } from 'oxbow'` finds. Hand-listed re-exports, no logic.
+
+export {
+  ConnectError,
+  ConnectionLostError,
+  type ErrorKind,
+  isOxbowError,
+  LeaseError,
+  OptionError,
+  OxbowError,
+  PoolClosedError,
+  PoolPausedError,
+  PoolTimeoutError,
+  QueryTimeoutError,
+  QueueFullError,
+  TransactionRolledBackError,
+} from '../contracts/errors.ts';
+export type { Observer } from '../contracts/events.ts';
+export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
+export type { Logger } from '../contracts/options.ts';
+export type { Phase } from '../contracts/phase.ts';
+export type { CheckReport, CloseReport, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+export type { Lease } from '../pool/lease.ts';
+export type { PoolOptions } from '../pool/options.ts';
+export { type AcquireOptions, type CloseOptions, type OpenOptions, Pool, type WaitOptions } from '../pool/pool.ts';
+export type { QueryOptions } from '../pool/query.ts';
+export type { Transaction } from '../pool/transaction.ts';

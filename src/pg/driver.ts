@@ -1,0 +1,62 @@
+// The driver for PostgreSQL: opens sessions through the user's own `pg.Client`. Owns how a client is made, connected and given
+// up; what happens to the session afterwards is the pool's business.
+
+import type pg from 'pg';
+import type { Clock } from '../contracts/clock.ts';
+import type { Driver, Fault, OpenAttempt } from '../contracts/driver.ts';
+import { classify, legible } from './classify.ts';
+import { destroyed, PgSession } from './session.ts';
+import { type ClientClass, internals } from './shapes.ts';
+import { step } from './steps.ts';
+
+export interface PgDriverOptions {
+  readonly Client: ClientClass;
+  /** Given to each client as it is. */
+  readonly config: pg.ClientConfig;
+  readonly clock: Clock;
+  /** Idle sockets do not keep the process alive; the pool holds it while anything is in use. */
+  readonly unref: boolean;
+  readonly queryTimeoutMs: number;
+}
+
+export class PgDriver implements Driver<PgSession> {
+  /** `host:port/database`, known from the first attempt on. */
+  target: string | undefined = undefined;
+  readonly #options: PgDriverOptions;
+
+  constructor(options: PgDriverOptions) {
+    this.#options = options;
+  }
+
+  async open(attempt: OpenAttempt): Promise<PgSession> {
+    const { Client, config, clock, unref, queryTimeoutMs } = this.#options;
+    let client: pg.Client;
+    try {
+      client = new Client(config);
+    } catch (error) {
+      throw legible(error);
+    }
+    // For ever: an error without a listener would end the process, lent or idle.
+    client.on('error', () => {});
+    this.target = `${client.host}:${client.port}/${client.database ?? ''}`;
+    const { connection } = internals(client);
+    const giveUp = (): void => {
+      connection.stream.destroy();
+    };
+    attempt.signal.addEventListener('abort', giveUp);
+    try {
+      await step('connect', client.connect());
+    } catch (error) {
+      await step('gone', destroyed(connection));
+      throw legible(error);
+    } finally {
+      attempt.signal.removeEventListener('abort', giveUp);
+    }
+    if (unref) connection.stream.unref();
+    return new PgSession(client, clock, queryTimeoutMs);
+  }
+
+  classify(error: unknown): Fault {
+    return classify(error);
+  }
+}

@@ -1,0 +1,50 @@
+// The parts of node-postgres that the driver touches beyond its published types, restated as the small subset they are.
+// Checked against pg 8.16 to 8.23; whatever else pg has inside is none of our business.
+
+import type { Socket } from 'node:net';
+import type pg from 'pg';
+
+/** Messages of the wire protocol that pg's connection emits. */
+export interface WireEvents {
+  on(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
+  on(event: 'errorMessage', listener: (message: { severity?: string }) => void): unknown;
+  once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+  removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+}
+
+/** pg's `Connection`: one socket and the statements that pg believes the server knows. */
+export interface PgConnection extends WireEvents {
+  readonly stream: Socket;
+  parsedStatements: Record<string, string>;
+  submittedNamedStatements?: Record<string, string>;
+  query(text: string): void;
+  parse(query: { text: string }, more?: boolean): void;
+}
+
+/** pg's `Client` from the inside. */
+export interface PgInternals {
+  readonly connection: PgConnection;
+  readonly processID: number | null;
+  readonly secretKey: number | Buffer | null;
+  readonly host: string;
+  readonly port: number;
+  readonly ssl: unknown;
+  /** True between a ReadyForQuery and the next statement. */
+  readonly readyForQuery?: boolean;
+  /** pg ≥ 8.17; earlier the names had no underscore. */
+  readonly _activeQuery?: unknown;
+  readonly _queryQueue?: unknown[];
+  readonly _sentQueryQueue?: unknown[];
+  readonly activeQuery?: unknown;
+  readonly queryQueue?: unknown[];
+  readonly _queryable?: boolean;
+  readonly _ending?: boolean;
+  readonly _ended?: boolean;
+}
+
+/** How pg makes a client. */
+export type ClientClass = new (config: pg.ClientConfig) => pg.Client;
+
+export function internals(client: pg.Client): PgInternals {
+  return client as unknown as PgInternals;
+}

@@ -1,0 +1,92 @@
+// Fans the engine's happenings out to observers. Owns the list of them, and that an observer which throws is reported and has no
+// other effect. With nobody listening nothing is allocated.
+
+import type { EngineEvents, Observer } from '../contracts/events.ts';
+import type { RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
+import type { Phase } from '../contracts/phase.ts';
+import type { Report, Reporter } from '../contracts/reporter.ts';
+
+type EventName = keyof Observer;
+type Payload<N extends EventName> = Parameters<Observer[N]>[0];
+
+export class Observers implements EngineEvents, Reporter {
+  #list: readonly Partial<Observer>[] = [];
+  readonly #reporter: Reporter;
+
+  constructor(reporter: Reporter) {
+    this.#reporter = reporter;
+  }
+
+  /** Returns the undo. */
+  add(observer: Partial<Observer>): () => void {
+    const own = { ...observer };
+    this.#list = [...this.#list, own];
+    return () => {
+      this.#list = this.#list.filter((other) => other !== own);
+    };
+  }
+
+  phase(from: Phase, to: Phase): void {
+    if (this.#list.length > 0) this.#tell('phase', { from, to });
+  }
+
+  opening(attempt: number): void {
+    if (this.#list.length > 0) this.#tell('opening', { attempt });
+  }
+
+  opened(id: number, ms: number, pid: number): void {
+    if (this.#list.length > 0) this.#tell('opened', { id, ms, pid });
+  }
+
+  openFailed(error: Error, attempt: number, retryInMs: number | undefined): void {
+    if (this.#list.length === 0) return;
+    this.#tell('openFailed', retryInMs === undefined ? { error, attempt } : { error, attempt, retryInMs });
+  }
+
+  waiting(position: number, label: string | undefined): void {
+    if (this.#list.length > 0) this.#tell('waiting', label === undefined ? { position } : { position, label });
+  }
+
+  lent(id: number, lease: number, waitedMs: number, label: string | undefined): void {
+    if (this.#list.length === 0) return;
+    this.#tell('lent', label === undefined ? { id, lease, waitedMs } : { id, lease, waitedMs, label });
+  }
+
+  refused(reason: RefusalReason, error: Error): void {
+    if (this.#list.length > 0) this.#tell('refused', { reason, error });
+  }
+
+  returned(id: number, lease: number, heldMs: number, outcome: ReturnOutcome): void {
+    if (this.#list.length > 0) this.#tell('returned', { id, lease, heldMs, outcome });
+  }
+
+  retired(id: number, reason: RetireReason): void {
+    if (this.#list.length > 0) this.#tell('retired', { id, reason });
+  }
+
+  lost(id: number, error: Error, state: string): void {
+    if (this.#list.length > 0) this.#tell('lost', { id, error, state });
+  }
+
+  closed(id: number, bySocketDestroyed: boolean): void {
+    if (this.#list.length > 0) this.#tell('closed', { id, bySocketDestroyed });
+  }
+
+  /** Observers see each report; the human sees it through the reporter behind. */
+  report(report: Report): void {
+    const { code, message, site } = report;
+    if (this.#list.length > 0) this.#tell('report', site === undefined ? { code, message } : { code, message, site });
+    this.#reporter.report(report);
+  }
+
+  #tell<N extends EventName>(name: N, payload: Payload<N>): void {
+    for (const observer of this.#list) {
+      try {
+        (observer[name] as ((e: Payload<N>) => void) | undefined)?.(payload);
+      } catch (error) {
+        const message = `an observer threw in "${name}": ${error instanceof Error ? error.message : String(error)}`;
+        this.#reporter.report({ code: 'OXBOW_CALLBACK_FAILED', message, error });
+      }
+    }
+  }
+}

@@ -1,0 +1,93 @@
+// One query through a lease: its deadline, its abort signal, and what its failure means. Owns that a statement which was given up
+// is cancelled behind the caller's back; how that is done is the session's business.
+
+import type pg from 'pg';
+import type { Clock } from '../contracts/clock.ts';
+import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
+import type { PgSession } from '../pg/session.ts';
+
+/** pg's query config, and what the pool adds to it. */
+export interface QueryOptions extends pg.QueryConfig {
+  /** Ends waiting and running alike; the query rejects at once with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+  /** Milliseconds, one deadline over waiting and running. Default `queryTimeoutMs`. */
+  timeoutMs?: number | undefined;
+}
+
+export interface Limits {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What a pool passes on to `pg.Client.query`, in whatever overload. */
+export type QueryArguments = readonly [query: unknown, values?: unknown];
+
+/** The limits that a query brings with it, or the pool's. */
+export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
+  if (typeof query !== 'object' || query === null) return { timeoutMs: defaultTimeoutMs, signal: undefined };
+  const { timeoutMs, signal } = query as QueryOptions;
+  if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+    throw new OptionError('timeoutMs', timeoutMs, 'a number of milliseconds above 0, or Infinity');
+  }
+  return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
+}
+
+/** Runs a query on a session that the caller holds. */
+export async function runQuery(
+  session: PgSession,
+  clock: Clock,
+  [query, values]: QueryArguments,
+  limits: Limits,
+  waitedMs = 0,
+): Promise<pg.QueryResult> {
+  limits.signal?.throwIfAborted();
+  // A cancel on its way would hit whatever is started before it has arrived.
+  if (session.settling !== undefined) await session.settling.catch(() => {});
+  const { client } = session;
+  const send = client.query.bind(client) as (query: unknown, values?: unknown) => Promise<pg.QueryResult>;
+  try {
+    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await send(query, values);
+    return await limited(session, clock, () => send(query, values), limits, waitedMs);
+  } catch (error) {
+    if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
+      throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ConnectionLostError(`the connection was lost while a query ran: ${why}`, true, error);
+  }
+}
+
+function limited(
+  session: PgSession,
+  clock: Clock,
+  run: () => Promise<pg.QueryResult>,
+  { timeoutMs, signal }: Limits,
+  waitedMs: number,
+): Promise<pg.QueryResult> {
+  return new Promise((resolve, reject) => {
+    const began = clock.now();
+    const giveUp = (error: unknown): void => {
+      leave();
+      reject(error);
+      // Whether it could be cancelled shows at the return: what is then still busy is replaced.
+      session.settle().catch(() => {});
+    };
+    const aborted = (): void => giveUp(signal?.reason);
+    const late = (): void => giveUp(new QueryTimeoutError(timeoutMs, waitedMs, clock.now() - began));
+    const timer = timeoutMs === Infinity ? undefined : clock.timer(Math.max(0, timeoutMs - waitedMs), late, true);
+    const leave = (): void => {
+      timer?.cancel();
+      signal?.removeEventListener('abort', aborted);
+    };
+    signal?.addEventListener('abort', aborted);
+    run().then(
+      (result) => {
+        leave();
+        resolve(result);
+      },
+      (error: unknown) => {
+        leave();
+        reject(error);
+      },
+    );
+  });
+}
