@@ -25,6 +25,7 @@ export interface Lease extends AsyncDisposable {
   release(reason?: Error | boolean | null): void;
 }
 
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `query` stands on the prototype, with pg's overloads as its type
 export class PoolLease extends CoreLease<PgSession> implements Lease {
   get client(): pg.Client {
     return this.session.client;
@@ -49,13 +50,13 @@ export interface PoolLease {
 Object.defineProperty(PoolLease.prototype, 'query', {
   configurable: true,
   writable: true,
-  value: function query(this: PoolLease, query: unknown, values?: unknown): unknown {
+  value: function query(this: PoolLease, asked: unknown, values?: unknown): unknown {
     const { fault } = this;
-    if (isSubmittable(query)) {
+    if (isSubmittable(asked)) {
       if (fault !== undefined) throw fault;
-      return this.client.query(query);
+      return this.client.query(asked);
     }
-    return fault === undefined ? ask(this, query, values) : Promise.reject(fault);
+    return fault === undefined ? ask(this, asked, values) : Promise.reject(fault);
   },
 });
 

@@ -33,7 +33,7 @@ export function poolSettings(given: PoolOptions | string, owner: () => Pool): Po
   });
   pools += 1;
   const name = options.name ?? `pool-${pools}`;
-  if (options.name !== undefined && client['application_name'] === undefined) client['application_name'] = options.name;
+  if (options.name !== undefined && client.application_name === undefined) client.application_name = options.name;
   const { check, reset, configure, onReconnectFailed } = options;
   const settings: Settings = {
     ...options,

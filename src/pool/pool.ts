@@ -122,7 +122,7 @@ export class Pool extends Base implements AsyncDisposable {
     const driver =
       resolved.driver ??
       new PgDriver({
-        Client: (made.client['Client'] as ClientClass | undefined) ?? pg.Client,
+        Client: (made.client.Client as ClientClass | undefined) ?? pg.Client,
         config: made.client,
         clock,
         unref: resolved.allowExitOnIdle,

@@ -1,12 +1,16 @@
 // An engine on a virtual clock with a scripted driver, and the invariants that must hold after every step of every test.
 
 import assert from 'node:assert/strict';
+import type { Clock } from '../../src/contracts/clock.ts';
+import type { CloseReport } from '../../src/contracts/snapshot.ts';
+import type { Closure } from '../../src/core/closing.ts';
 import { Engine } from '../../src/core/engine.ts';
 import type { Hooks, Ports, Settings } from '../../src/core/household.ts';
 import type { Lease } from '../../src/core/lease.ts';
 import type { Request } from '../../src/core/wait-queue.ts';
 import { type Script, ScriptedDriver, type ScriptedSession } from '../../src/testing/scripted-driver.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
+import { EventLog, ReportLog } from './ports.ts';
 
 export const SETTINGS: Settings = {
   name: 'pool-1',
@@ -37,6 +41,8 @@ export interface RigOptions {
   readonly hooks?: Hooks<ScriptedSession>;
   readonly ports?: Partial<Ports>;
   readonly seed?: number;
+  /** What the engine is given as its clock, made of the virtual one. */
+  readonly wrapClock?: (clock: VirtualClock) => Clock;
 }
 
 /** The outcome of one request, looked at without waiting. */
@@ -51,6 +57,9 @@ export class Rig {
   readonly driver: ScriptedDriver;
   readonly engine: Engine<ScriptedSession>;
   readonly settings: Settings;
+  /** What the engine told its default ports. */
+  readonly events: EventLog = new EventLog();
+  readonly reports: ReportLog = new ReportLog();
 
   constructor(options: RigOptions = {}) {
     this.clock = new VirtualClock(options.seed === undefined ? {} : { seed: options.seed });
@@ -58,10 +67,10 @@ export class Rig {
     this.settings = { ...SETTINGS, ...options.settings };
     this.engine = new Engine({
       settings: this.settings,
-      clock: this.clock,
+      clock: options.wrapClock?.(this.clock) ?? this.clock,
       driver: this.driver,
       hooks: options.hooks,
-      ports: options.ports,
+      ports: { events: this.events.port, reporter: this.reports, ...options.ports },
     });
   }
 
@@ -90,6 +99,32 @@ export class Rig {
     return ask.lease;
   }
 
+  /** Leaves `count` connections idle; they are given back in the order of the result, so the last one is the warmest. */
+  async fill(count: number): Promise<ScriptedSession[]> {
+    const leases: ScriptedLease[] = [];
+    for (const ask of Array.from({ length: count }, () => this.ask())) {
+      for (let tries = 0; ask.lease === undefined && tries < 100; tries += 1) await this.clock.advance(25);
+      assert.ok(ask.lease, `could not fill: ${String(ask.error)}`);
+      leases.push(ask.lease);
+    }
+    for (const lease of leases) lease.release();
+    await this.clock.settle();
+    return leases.map((lease) => lease.session);
+  }
+
+  /** Closes and lets as much time pass as that may take; then nothing must be left. */
+  async shut(closure: Partial<Closure> = {}): Promise<CloseReport> {
+    const full: Closure = { drainMs: 30_000, cancelMs: 1_000, waiting: 'reject', ...closure };
+    const watched = watch(this.engine.close(full));
+    await this.clock.advance(full.drainMs + full.cancelMs + 20_000);
+    assert.ok(watched.value, `close() did not end: ${JSON.stringify(this.engine.snapshot())}`);
+    assert.equal(this.engine.phase, 'closed');
+    assert.equal(this.engine.snapshot().size, 0, 'no slot is left');
+    assert.equal(this.driver.sockets, 0, 'no socket is left');
+    assert.equal(this.clock.pendingTimers, 0, 'no timer is left');
+    return watched.value;
+  }
+
   /** What must hold at any moment. */
   audit(): void {
     const s = this.engine.snapshot();
@@ -97,4 +132,32 @@ export class Rig {
     assert.ok(this.driver.sockets <= s.max, `${this.driver.sockets} sockets, max ${s.max}`);
     assert.equal(this.engine.holders().length, s.lent, 'every lent slot has its holder');
   }
+}
+
+/** What has become of a promise so far. */
+export interface Watched<T> {
+  settled: boolean;
+  value: T | undefined;
+  error: unknown;
+}
+
+export function watch<T>(promise: Promise<T>): Watched<T> {
+  const watched: Watched<T> = { settled: false, value: undefined, error: undefined };
+  promise.then(
+    (value) => {
+      watched.settled = true;
+      watched.value = value;
+    },
+    (error: unknown) => {
+      watched.settled = true;
+      watched.error = error;
+    },
+  );
+  return watched;
+}
+
+/** A rejection as a class and its fields, for `assert.throws`-like looks. */
+export function errorOf(watched: { readonly error: unknown }): Error & Record<string, unknown> {
+  assert.ok(watched.error instanceof Error, `expected an error, got ${String(watched.error)}`);
+  return watched.error as Error & Record<string, unknown>;
 }

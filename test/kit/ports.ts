@@ -1,0 +1,155 @@
+// Scripted parts for the engine's ports: they write down what they are told, and do as a test says.
+
+import type { Clock, Timer } from '../../src/contracts/clock.ts';
+import { type EngineEvents, noEvents } from '../../src/contracts/events.ts';
+import type { Permits } from '../../src/contracts/permits.ts';
+import type { Report, Reporter } from '../../src/contracts/reporter.ts';
+
+export interface Happening {
+  readonly name: keyof EngineEvents;
+  readonly args: readonly unknown[];
+}
+
+export const EVENT_NAMES = Object.keys(noEvents) as (keyof EngineEvents)[];
+
+/** Keeps every event in the order in which it happened. */
+export class EventLog {
+  readonly all: Happening[] = [];
+  readonly port: EngineEvents = Object.fromEntries(
+    EVENT_NAMES.map((name) => [name, (...args: unknown[]) => void this.all.push({ name, args })]),
+  ) as unknown as EngineEvents;
+
+  /** The arguments of every event of that name. */
+  of(name: keyof EngineEvents): (readonly unknown[])[] {
+    return this.all.filter((happening) => happening.name === name).map((happening) => happening.args);
+  }
+
+  count(name: keyof EngineEvents): number {
+    return this.of(name).length;
+  }
+
+  names(): string[] {
+    return this.all.map((happening) => happening.name);
+  }
+}
+
+export class ReportLog implements Reporter {
+  readonly all: Report[] = [];
+
+  report(report: Report): void {
+    this.all.push(report);
+  }
+
+  codes(): string[] {
+    return this.all.map((report) => report.code);
+  }
+}
+
+/** A budget in one process: `limit` permits, others may starve for some. */
+export class ScriptedPermits implements Permits {
+  limit: number;
+  taken = 0;
+  most = 0;
+  takes = 0;
+  gives = 0;
+  pressure = 0;
+  readonly #queue: { readonly wanted: () => boolean; readonly resolve: (taken: boolean) => void }[] = [];
+  readonly #listeners = new Set<() => void>();
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Requests that wait for a permit. */
+  get asking(): number {
+    return this.#queue.length;
+  }
+
+  tryTake(): boolean {
+    if (this.taken >= this.limit) return false;
+    this.#count();
+    return true;
+  }
+
+  take(wanted: () => boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#queue.push({ wanted, resolve });
+      this.#serve();
+    });
+  }
+
+  give(): void {
+    this.taken -= 1;
+    this.gives += 1;
+    this.#serve();
+  }
+
+  onPressure(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Others starve for `pressure` permits. */
+  press(pressure: number): void {
+    this.pressure = pressure;
+    for (const listener of this.#listeners) listener();
+  }
+
+  raise(limit: number): void {
+    this.limit = limit;
+    this.#serve();
+  }
+
+  #count(): void {
+    this.taken += 1;
+    this.takes += 1;
+    this.most = Math.max(this.most, this.taken);
+  }
+
+  #serve(): void {
+    while (this.taken < this.limit) {
+      const next = this.#queue.shift();
+      if (next === undefined) return;
+      const wanted = next.wanted();
+      if (wanted) this.#count();
+      next.resolve(wanted);
+    }
+  }
+}
+
+/** Passes everything on and counts what was asked for; knows which pending timers hold the process. */
+export class CountingClock implements Clock {
+  timers = 0;
+  polls = 0;
+  readonly holding = new Set<Timer>();
+  readonly #inner: Clock;
+
+  constructor(inner: Clock) {
+    this.#inner = inner;
+  }
+
+  now = (): number => this.#inner.now();
+  wall = (): number => this.#inner.wall();
+  random = (): number => this.#inner.random();
+
+  pollPhase = (then: () => void): void => {
+    this.polls += 1;
+    this.#inner.pollPhase(then);
+  };
+
+  timer = (ms: number, fire: () => void, holdsProcess = false): Timer => {
+    this.timers += 1;
+    const timer = this.#inner.timer(ms, () => {
+      this.holding.delete(held);
+      fire();
+    });
+    const held: Timer = {
+      cancel: () => {
+        this.holding.delete(held);
+        timer.cancel();
+      },
+    };
+    if (holdsProcess) this.holding.add(held);
+    return held;
+  };
+}
