@@ -32,7 +32,7 @@ export interface Observer {
   report(e: { code: string; message: string; site?: string }): void;
 }
 
-/** The engine's side: the same happenings, positional. */
+/** The engine's side: the same happenings, positional. Must not throw: whoever fans them out to users catches for them. */
 export interface EngineEvents {
   phase(from: Phase, to: Phase): void;
   opening(attempt: number): void;

@@ -3,6 +3,8 @@
 
 import type { Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
+import type { Explanation } from '../contracts/explain.ts';
+import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import type { Household } from './household.ts';
 import type { Lease, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
@@ -125,11 +127,12 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
 
   turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error): number {
     const { queue } = this.#house;
-    let turned = 0;
-    for (let waiter = queue.first; waiter !== null; waiter = queue.first) {
+    // Those who stand here now: an observer that asks again at once must not keep this going for ever.
+    const turned = queue.length;
+    for (let left = turned; left > 0 && queue.first !== null; left -= 1) {
+      const waiter = queue.first;
       this.#leave(waiter);
       this.#reject(waiter, reason, withoutStack(error));
-      turned += 1;
     }
     return turned;
   }
@@ -148,12 +151,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
     const now = house.clock.now();
     const snapshot = house.snapshot();
     const first = expired[0] as Waiter<S>;
-    const explanation = house.explainer.explain({
-      snapshot,
-      holders: house.holders(),
-      waitedMs: now - first.since,
-      givenBackMs: first.extension?.givenBackMs ?? 0,
-    });
+    const explanation = this.#explain(snapshot, now - first.since, first.extension?.givenBackMs ?? 0);
     for (const waiter of expired) {
       const facts = {
         snapshot,
@@ -247,11 +245,23 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
     return Promise.reject(error);
   }
 
+  /** A verdict that cannot be given must not cost anybody the answer. */
+  #explain(snapshot: PoolSnapshot, waitedMs: number, givenBackMs: number): Explanation | undefined {
+    const house = this.#house;
+    try {
+      return house.explainer.explain({ snapshot, holders: house.holders(), waitedMs, givenBackMs });
+    } catch (error) {
+      const message = `${house.settings.name}: no explanation: ${error instanceof Error ? error.message : String(error)}`;
+      house.reporter.report({ code: 'OXBOW_CALLBACK_FAILED', message, error });
+      return undefined;
+    }
+  }
+
   #refuseAtOnce(): Promise<never> {
     const house = this.#house;
     const now = house.clock.now();
     const snapshot = house.snapshot();
-    const explanation = house.explainer.explain({ snapshot, holders: house.holders(), waitedMs: 0, givenBackMs: 0 });
+    const explanation = this.#explain(snapshot, 0, 0);
     const failure = relevantFailure(house, now);
     return this.#refuse(
       'timeout',

@@ -295,7 +295,7 @@ export class Opener<S extends Session> {
   }
 
   #lookAgain(ms: number, now: number): void {
-    if (this.#again !== undefined && this.#againAt <= now + ms) return;
+    if (this.#house.phase === 'closed' || (this.#again !== undefined && this.#againAt <= now + ms)) return;
     this.#again?.cancel();
     this.#againAt = now + ms;
     this.#again = this.#house.clock.timer(ms, () => {

@@ -35,31 +35,27 @@ export class Recycler<S extends Session> {
     slot.seenAt = now;
     const session = slot.session as S;
     const { status } = session;
-    if (status === 'lost' || (reason !== undefined && reason !== null && reason !== false)) {
-      this.#replace(slot, lease, heldMs, status === 'lost' ? 'condemned' : 'released', status === 'idle');
+    if (status === 'lost') {
+      house.counters.returnsBad += 1;
+      house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+      house.lose(slot, new Error('the session was found lost at its return'));
+    } else if (reason !== undefined && reason !== null && reason !== false) {
+      this.#replace(slot, lease, heldMs, status === 'idle');
     } else if (status === 'idle' && (house.settings.reset === 'rollback' || house.settings.reset === 'none')) {
       house.events.returned(slot.id, lease.id, heldMs, 'clean');
       house.rest(slot);
-    } else if (status !== 'busy' && slot.doom !== undefined) {
-      this.#replace(slot, lease, heldMs, slot.doom, true);
     } else {
       void this.#clean(slot, lease, heldMs);
     }
   }
 
-  /** The connection does not come back: politely if it is at rest, at once otherwise. */
-  #replace(
-    slot: Slot<S>,
-    lease: Lease<S>,
-    heldMs: number,
-    reason: 'condemned' | 'released' | NonNullable<Slot<S>['doom']>,
-    atRest: boolean,
-  ): void {
+  /** The borrower does not want it reused: goodbye if it is at rest, its socket cut otherwise. */
+  #replace(slot: Slot<S>, lease: Lease<S>, heldMs: number, atRest: boolean): void {
     const house = this.#house;
     house.counters.returnsBad += 1;
     house.events.returned(slot.id, lease.id, heldMs, 'condemned');
-    if (atRest) house.retire(slot, reason);
-    else house.condemn(slot, reason);
+    if (atRest) house.retire(slot, 'released');
+    else house.condemn(slot, 'released');
     house.pump();
   }
 

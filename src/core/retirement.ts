@@ -22,7 +22,6 @@ export class Retirement<S extends Session> {
 
   fate(slot: Slot<S>, now: number): RetireReason | undefined {
     const house = this.#house;
-    if (slot.doom !== undefined) return slot.doom;
     if (slot.generation !== house.generation) return 'replaced';
     if (now >= slot.expiresAt) return 'lifetime';
     if (slot.uses >= house.settings.maxUses) return 'uses';

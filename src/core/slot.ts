@@ -2,7 +2,6 @@
 // in the idle set or in the list of lent ones, never in both, and `state` is written by the state book alone.
 
 import type { Session } from '../contracts/driver.ts';
-import type { RetireReason } from '../contracts/figures.ts';
 import type { Linked } from '../foundation/intrusive-list.ts';
 import type { Custody } from './custody.ts';
 import type { Lease } from './lease.ts';
@@ -35,8 +34,6 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   suspect = false;
   /** A liveness check is late and it was put aside; it counts as returning. */
   aside = false;
-  /** It is to go when it next comes to rest, and why. */
-  doom: RetireReason | undefined = undefined;
   ending: Ending = 'terminated';
 
   constructor(id: number, generation: number) {
