@@ -22,6 +22,7 @@ export type { Phase } from '../contracts/phase.ts';
 export type { CheckReport, CloseReport, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 export type { Lease } from '../pool/lease.ts';
 export type { PoolOptions } from '../pool/options.ts';
-export { type AcquireOptions, type CloseOptions, type OpenOptions, Pool, type WaitOptions } from '../pool/pool.ts';
+export { Pool } from '../pool/pool.ts';
 export type { QueryOptions } from '../pool/query.ts';
+export type { AcquireOptions, CloseOptions, OpenOptions, WaitOptions } from '../pool/requests.ts';
 export type { Transaction } from '../pool/transaction.ts';

@@ -21,38 +21,9 @@ import { type Lease, PoolLease } from './lease.ts';
 import { Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
 import { limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
+import type { AcquireOptions, CloseOptions, OpenOptions, WaitOptions } from './requests.ts';
 import type { Transaction } from './transaction.ts';
 import { Warnings } from './warnings.ts';
-
-/** What can be said about one request for a connection. */
-export interface AcquireOptions {
-  /** Milliseconds; 0: only if at once; `Infinity`: wait for ever. Default: the pool's. */
-  acquireTimeoutMs?: number | undefined;
-  /** Ends the wait in the same tick; the call rejects with `signal.reason`. */
-  signal?: AbortSignal | undefined;
-  /** Named in errors and in `holders()`. */
-  label?: string | undefined;
-}
-
-export interface WaitOptions {
-  /** Milliseconds; default: the pool's `acquireTimeoutMs`. */
-  timeoutMs?: number | undefined;
-  signal?: AbortSignal | undefined;
-}
-
-export interface OpenOptions extends WaitOptions {
-  /** false: resolve at once and fill in the background. Default true: resolve when the pool is ready. */
-  wait?: boolean | undefined;
-}
-
-export interface CloseOptions {
-  /** How long lent connections are waited for, in milliseconds. Default 30 000. */
-  drainMs?: number | undefined;
-  /** After that their statements are cancelled, and this long later their sockets cut. Default 1 000. */
-  cancelMs?: number | undefined;
-  /** Whether those who wait already are turned away (default) or served. */
-  waiting?: 'reject' | 'serve' | undefined;
-}
 
 const DRAIN_MS = 30_000;
 const CANCEL_MS = 1_000;
