@@ -8,10 +8,15 @@ const WEIGHT = 0.2;
 
 /** An exponentially weighted mean; undefined until the first value. */
 export class Average {
-  value: number | undefined = undefined;
+  /** Not a number until the first: a field that is always a double is updated in place. */
+  #mean: number = Number.NaN;
+
+  get value(): number | undefined {
+    return Number.isNaN(this.#mean) ? undefined : this.#mean;
+  }
 
   add(ms: number): void {
-    this.value = this.value === undefined ? ms : this.value + WEIGHT * (ms - this.value);
+    this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean + WEIGHT * (ms - this.#mean);
   }
 }
 

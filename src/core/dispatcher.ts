@@ -5,12 +5,13 @@ import type { Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
+import { Aborts } from './aborts.ts';
 import type { Household } from './household.ts';
 import type { Lease, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
-import { type Expired, type Request, Waiter } from './wait-queue.ts';
+import { type Request, Waiter } from './wait-queue.ts';
 
 /** How the pool's own lease class is made. */
 export type LeaseClass<S extends Session, L extends Lease<S>> = new (
@@ -18,33 +19,49 @@ export type LeaseClass<S extends Session, L extends Lease<S>> = new (
   slot: Slot<S>,
   id: number,
   label: string | undefined,
-  since: number,
 ) => L;
+
+/** A promise's handles, taken out without a closure for each: only ever read in the turn in which they were written. */
+const captured: { resolve: (value: unknown) => void; reject: (error: unknown) => void } = {
+  resolve: () => {},
+  reject: () => {},
+};
+function capture(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+  captured.resolve = resolve;
+  captured.reject = reject;
+}
 
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
 /** Idle for less than this, a connection cannot have slept through anything unnoticed that matters: spare the second clock. */
 const WALL_LOOK_MS = 10;
 
-export class Dispatcher<S extends Session, L extends Lease<S>> implements Expired<S> {
+export class Dispatcher<S extends Session, L extends Lease<S>> {
   readonly #house: Household<S>;
   readonly #home: LeaseHome<S>;
   readonly #Lease: LeaseClass<S, L>;
+  readonly #checksEachLend: boolean;
   #leases = 0;
   #clockGap: number | undefined;
   #expired: Waiter<S>[] = [];
+  readonly #aborts: Aborts<Waiter<S>> = new Aborts((waiter, reason) => {
+    this.#leave(waiter);
+    this.#reject(waiter, 'aborted', reason as Error);
+  });
 
   constructor(house: Household<S>, home: LeaseHome<S>, leaseClass: LeaseClass<S, L>) {
     this.#house = house;
     this.#home = home;
     this.#Lease = leaseClass;
+    const { check } = house.settings;
+    this.#checksEachLend = check === 'always' || check === 'custom';
   }
 
   /** One that is idle, alive as far as can be known, and wanted by nobody else; or undefined. Never waits. */
   take(label: string | undefined): L | undefined {
     const house = this.#house;
     if (house.queue.length > 0) return undefined;
-    const slot = house.idle.newest;
+    const slot = house.idle.first;
     if (slot === null) return undefined;
     const now = house.clock.now();
     if (!this.#fresh(slot, now)) return undefined;
@@ -58,6 +75,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
     const house = this.#house;
     const timeoutMs = request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs;
     if (!(timeoutMs >= 0)) {
+      // Not a request: it counts neither as served nor as refused.
+      house.counters.requests -= 1;
       const expected = 'a number of milliseconds from 0, or Infinity';
       return Promise.reject(new OptionError('acquireTimeoutMs', request?.acquireTimeoutMs, expected));
     }
@@ -65,36 +84,36 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
     if (house.queue.length >= house.settings.maxWaiting) {
       return this.#refuse('queue-full', queueFullError(house.snapshot(), house.settings.maxWaiting));
     }
-    return new Promise((resolve, reject) => {
-      const now = house.clock.now();
-      const waiter = new Waiter<S>(now, request, resolve as (lease: Lease<S>) => void, reject, this);
-      house.queue.push(waiter);
-      house.deadlines.set(waiter, timeoutMs, now);
-      house.counters.requestsQueued += 1;
-      if (request?.signal !== undefined) this.#watch(waiter, request.signal);
-      house.hold();
-      house.events.waiting(house.queue.length, request?.label);
-      house.pump();
-    });
+    const now = house.clock.now();
+    const promise = new Promise<unknown>(capture) as Promise<L>;
+    const waiter = new Waiter<S>(now, request, captured.resolve, captured.reject);
+    house.queue.push(waiter);
+    house.deadlines.set(waiter, timeoutMs, now);
+    house.counters.requestsQueued += 1;
+    if (request?.signal !== undefined) this.#aborts.watch(request.signal, waiter);
+    house.hold();
+    house.events.waiting(house.queue.length, request?.label);
+    // With all connections out nothing but a return can help.
+    if (house.idle.first !== null || house.book.size < house.max) house.pump();
+    return promise;
   }
 
-  rest(slot: Slot<S>): void {
+  rest(slot: Slot<S>, now: number): void {
     const house = this.#house;
-    const { check } = house.settings;
-    if (house.queue.length > 0 && (check === 'always' || check === 'custom') && house.lending) {
+    if (this.#checksEachLend && house.queue.length > 0 && house.lending) {
       slot.custody?.end();
-      const reason = house.fate(slot, house.clock.now());
+      const reason = house.fate(slot, now);
       if (reason !== undefined) house.retire(slot, reason);
       else void house.examine(slot, true);
-      return;
+    } else {
+      this.verified(slot, now);
     }
-    this.verified(slot);
+    if (house.attentive) house.settled();
   }
 
-  verified(slot: Slot<S>): void {
+  verified(slot: Slot<S>, now: number): void {
     const house = this.#house;
-    slot.custody?.end();
-    const now = house.clock.now();
+    if (slot.custody !== undefined) slot.custody.end();
     const reason = house.fate(slot, now);
     if (reason !== undefined) {
       house.retire(slot, reason);
@@ -107,14 +126,16 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
       return;
     }
     house.idle.add(slot);
-    house.lookBy(Math.min(now + house.settings.idleTimeoutMs, now + house.settings.idlePingMs, slot.expiresAt));
+    const { idleTimeoutMs, idlePingMs } = house.settings;
+    const lookAt = Math.min(now + idleTimeoutMs, now + idlePingMs, slot.expiresAt);
+    if (lookAt < house.nextSweepAt) house.lookBy(lookAt);
   }
 
   pump(): void {
     const house = this.#house;
     if (house.lending) {
       for (let waiter = house.queue.first; waiter !== null; waiter = house.queue.first) {
-        const slot = house.idle.newest;
+        const slot = house.idle.first;
         const now = house.clock.now();
         if (slot === null || !this.#fresh(slot, now)) break;
         house.idle.remove(slot);
@@ -137,6 +158,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
     return turned;
   }
 
+  /** A waiter's deadline has passed. */
   timedOut(waiter: Waiter<S>): void {
     this.#leave(waiter);
     this.#expired.push(waiter);
@@ -197,10 +219,11 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
     house.book.move(slot, State.lent);
     slot.uses += 1;
     this.#leases += 1;
-    const lease = new this.#Lease(this.#home, slot, this.#leases, label, now);
+    slot.lentAt = now;
+    const lease = new this.#Lease(this.#home, slot, this.#leases, label);
     slot.lease = lease;
     house.lent.push(slot);
-    house.hold();
+    if (!house.held) house.hold();
     house.ledger.lent(lease);
     house.events.lent(slot.id, lease.id, waitedMs, label);
     return lease;
@@ -218,18 +241,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> implements Expire
   #leave(waiter: Waiter<S>): void {
     this.#house.queue.remove(waiter);
     this.#house.deadlines.remove(waiter);
-    if (waiter.onAbort !== undefined) {
-      waiter.request?.signal?.removeEventListener('abort', waiter.onAbort);
-      waiter.onAbort = undefined;
-    }
-  }
-
-  #watch(waiter: Waiter<S>, signal: AbortSignal): void {
-    waiter.onAbort = () => {
-      this.#leave(waiter);
-      this.#reject(waiter, 'aborted', signal.reason as Error);
-    };
-    signal.addEventListener('abort', waiter.onAbort);
+    const signal = waiter.request?.signal;
+    if (signal !== undefined) this.#aborts.forget(signal, waiter);
   }
 
   #reject(waiter: Waiter<S>, reason: 'timeout' | 'aborted' | 'closed' | 'connect' | 'paused', error: Error): void {

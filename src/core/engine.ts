@@ -32,7 +32,7 @@ import type { Slot } from './slot.ts';
 import { State, StateBook } from './states.ts';
 import { Stepper } from './steps.ts';
 import { Upkeep } from './upkeep.ts';
-import { type Request, WaitQueue } from './wait-queue.ts';
+import { type Request, type Waiter, WaitQueue } from './wait-queue.ts';
 
 /** A timer that comes this late means that the process was frozen, not merely busy (DESIGN B14). */
 const FROZEN_MS = 1_000;
@@ -69,6 +69,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       (lateMs) => {
         if (lateMs >= FROZEN_MS) house.suspectAll();
       },
+      (deadline) => this.#dispatcher.timedOut(deadline as Waiter<S>),
       () => this.#dispatcher.flushExpired(),
     );
     const engine = this;
@@ -95,26 +96,22 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       min: settings.min,
       max: settings.max,
       generation: 0,
-      get phase() {
-        return life.phase;
-      },
-      get lending() {
-        // Whoever is still queued while the pool closes was admitted to be served.
-        return life.phase === 'open' || life.phase === 'opening' || life.phase === 'closing';
-      },
+      phase: 'created',
+      lending: false,
+      attentive: false,
+      nextSweepAt: Infinity,
+      held: false,
       get floor() {
-        if (life.phase !== 'open' && life.phase !== 'opening' && life.phase !== 'paused') return 0;
+        const { phase } = house;
+        if (phase !== 'open' && phase !== 'opening' && phase !== 'paused') return 0;
         const base = engine.#operator.trimmed ? 0 : house.min + upkeep.spares;
         return Math.min(house.max, Math.max(base, life.proving));
       },
       get checking() {
         return health.checking;
       },
-      rest: (slot) => {
-        this.#dispatcher.rest(slot);
-        life.settled();
-      },
-      verified: (slot) => this.#dispatcher.verified(slot),
+      rest: (slot, now) => this.#dispatcher.rest(slot, now),
+      verified: (slot, now) => this.#dispatcher.verified(slot, now),
       pump: () => this.#dispatcher.pump(),
       turnAway: (reason, error) => this.#dispatcher.turnAway(reason, error),
       examine: (slot, forWaiter) => health.examine(slot, forWaiter),
@@ -128,7 +125,8 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       abandon: (slot) => opener.abandon(slot),
       lookBy: (at) => upkeep.lookBy(at),
       slotGone: (slot) => this.#slotGone(slot),
-      connected: () => life.settled(),
+      settled: () => life.settled(),
+      connected: () => life.connected(),
       connectFailed: (error, hopeless) => {
         if (hopeless) life.hopeless(error);
       },
@@ -146,6 +144,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       if (house.book.size > 0) return;
       this.#holding?.cancel();
       this.#holding = undefined;
+      house.held = false;
     };
     const life = new Lifecycle(house, quiet);
     this.#house = house;
@@ -159,7 +158,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
   }
 
   get phase(): Phase {
-    return this.#life.phase;
+    return this.#house.phase;
   }
 
   now(): number {
@@ -170,10 +169,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     const house = this.#house;
     house.counters.requests += 1;
     if (request?.signal?.aborted) return this.#refuse('aborted', request.signal.reason);
-    if (this.#life.phase !== 'open' || this.#operator.trimmed) {
+    if (house.phase !== 'open' || this.#operator.trimmed) {
       const refusal = this.#admit();
       if (refusal !== undefined) return this.#refuse(refusal.name === 'PoolPausedError' ? 'paused' : 'closed', refusal);
-      if (this.#life.phase === 'paused') return this.#dispatcher.wait(request);
+      if (house.phase === 'paused') return this.#dispatcher.wait(request);
     }
     const lease = this.#dispatcher.take(request?.label);
     return lease === undefined ? this.#dispatcher.wait(request) : Promise.resolve(lease);
@@ -181,16 +180,15 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   /** Only if one is idle and needs no check; never waits and never opens the pool. */
   tryAcquire(label?: string): L | undefined {
-    if (this.#life.phase !== 'open' && this.#life.phase !== 'opening') return undefined;
-    this.#house.counters.requests += 1;
+    const house = this.#house;
+    if (house.phase !== 'open' && house.phase !== 'opening') return undefined;
     const lease = this.#dispatcher.take(label);
-    if (lease === undefined) this.#house.counters.requests -= 1;
+    if (lease !== undefined) house.counters.requests += 1;
     return lease;
   }
 
-  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined): void {
-    this.#recycler.takeBack(lease, slot, reason);
-    if (this.#life.phase !== 'open') this.#life.settled();
+  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
+    this.#recycler.takeBack(lease, slot, reason, now);
   }
 
   open(options?: ReadyWait & { wait?: boolean | undefined }): Promise<void> {
@@ -269,7 +267,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     house.events.closed(slot.id, slot.ending === 'cut');
     this.#operator.slotGone(slot);
     this.#closing.slotGone(slot);
-    this.#life.settled();
+    if (house.attentive) this.#life.settled();
     house.pump();
   }
 
@@ -285,8 +283,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
   /** One short timer at a time, however many are lent: cheaper than a ref and an unref per lend. */
   #hold(): void {
     if (this.#holding !== undefined) return;
+    this.#house.held = true;
     const look = (): void => {
       this.#holding = undefined;
+      this.#house.held = false;
       const { book, queue } = this.#house;
       const busy = queue.length + book.size - book.count(State.idle) + this.#life.proving;
       if (busy > 0) this.#hold();

@@ -57,7 +57,8 @@ export class Governor {
   }
 
   succeeded(): void {
-    this.#allowed = this.refusing ? 1 : Math.min(this.#healthy, this.#allowed * 2);
+    // One more for each success doubles per round, as TCP's slow start does: 1, 2, 4.
+    this.#allowed = this.refusing ? 1 : Math.min(this.#healthy, this.#allowed + 1);
     this.#failures = 0;
     this.#outageSince = undefined;
     this.#givenUp = false;

@@ -30,7 +30,7 @@ export class Health<S extends Session> {
   checkForWaiters(): void {
     const house = this.#house;
     const { check } = house.settings;
-    for (const slot of house.idle.fromNewest()) {
+    for (const slot of house.idle) {
       if (house.queue.length <= this.checking) return;
       const now = house.clock.now();
       if (now >= slot.expiresAt) house.retire(slot, 'lifetime');
@@ -93,7 +93,7 @@ export class Health<S extends Session> {
       slot.suspect = false;
       slot.aside = false;
       slot.seenAt = house.clock.now();
-      house.verified(slot);
+      house.verified(slot, slot.seenAt);
       house.pump();
       return 'kept';
     }

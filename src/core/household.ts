@@ -80,22 +80,29 @@ export interface Household<S extends Session> extends Ports {
   readonly queue: WaitQueue<S>;
   readonly counters: Counters;
   readonly governor: Governor;
-  readonly phase: Phase;
+  /** Written by the life cycle alone. */
+  phase: Phase;
+  /** Whether a waiter may be handed a connection in the present phase. Written by the life cycle alone. */
+  lending: boolean;
+  /** Whether somebody waits for connections to come to rest or to exist. Written by the life cycle alone. */
+  attentive: boolean;
+  /** When upkeep looks next, on the monotonic clock. Written by upkeep alone. */
+  nextSweepAt: number;
+  /** A timer that holds the process is armed. Written by the engine alone. */
+  held: boolean;
   /** As resized. */
   min: number;
   max: number;
   /** Bumped by `replaceAll()`: older slots die when they come to rest. */
   generation: number;
-  /** Whether a waiter may be handed a connection in the present phase. */
-  readonly lending: boolean;
   /** How many connections are to exist even if nobody asks. */
   readonly floor: number;
 
   // Verbs: each is owned by the part named behind it.
   /** A slot is clean and alive: it goes to a waiter, to the idle set, or its way. (dispatcher) */
-  rest(slot: Slot<S>): void;
+  rest(slot: Slot<S>, now: number): void;
   /** As `rest`, for a slot that was checked for the next borrower. (dispatcher) */
-  verified(slot: Slot<S>): void;
+  verified(slot: Slot<S>, now: number): void;
   /** Balances waiters, idle slots and connects. Cheap, and right at any time. (dispatcher) */
   pump(): void;
   /** Rejects every waiter with what `error` makes for each. (dispatcher) */
@@ -122,6 +129,8 @@ export interface Household<S extends Session> extends Ports {
   abandon(slot: Slot<S>): void;
   /** Looks again at lifetimes and idle times at this monotonic time at the latest. (upkeep) */
   lookBy(at: number): void;
+  /** Something came to rest: whoever is attentive looks again. (life cycle) */
+  settled(): void;
   /** A slot's socket is gone. (life cycle, operator) */
   slotGone(slot: Slot<S>): void;
   /** A connection exists; or connecting failed for good. (life cycle) */

@@ -9,60 +9,66 @@ import type { Slot } from './slot.ts';
 /** What a lease needs of its engine. */
 export interface LeaseHome<S extends Session> {
   now(): number;
-  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined): void;
+  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void;
 }
 
+/** What only few leases ever need. */
+interface Extras {
+  /** Why it ended, if not by `release()`: the connection died, or the pool took it away. */
+  ended: Error | undefined;
+  aborter: AbortController | undefined;
+}
+
+/** Lean on purpose: one is made for each lend. Whole milliseconds need no box on the heap. */
 export class Lease<S extends Session> implements LeaseRecord {
   readonly id: number;
   readonly session: S;
   readonly label: string | undefined;
-  readonly since: number;
   readonly #home: LeaseHome<S>;
-  #slot: Slot<S> | undefined;
-  /** Why it ended, if not by `release()`: the connection died, or the pool took it away. */
-  #ended: Error | undefined = undefined;
-  #returned: Slot<S> | undefined = undefined;
-  #releasedAt: number | undefined = undefined;
-  #aborter: AbortController | undefined = undefined;
+  readonly #slot: Slot<S>;
+  /** Negative while it is out; else the monotonic time of the release, and how long it was held. */
+  #releasedAt = -1;
+  #heldMs = -1;
+  #extras: Extras | undefined = undefined;
 
-  constructor(home: LeaseHome<S>, slot: Slot<S>, id: number, label: string | undefined, since: number) {
+  constructor(home: LeaseHome<S>, slot: Slot<S>, id: number, label: string | undefined) {
     this.#home = home;
     this.#slot = slot;
     this.session = slot.session as S;
     this.id = id;
     this.label = label;
-    this.since = since;
+  }
+
+  /** Monotonic time of the hand-over, in milliseconds. */
+  get since(): number {
+    return this.#heldMs < 0 ? this.#slot.lentAt : this.#releasedAt - this.#heldMs;
   }
 
   /** For how long it has been held, in milliseconds; stands still after the release. */
   get heldMs(): number {
-    return (this.#releasedAt ?? this.#home.now()) - this.since;
+    return this.#heldMs < 0 ? this.#home.now() - this.#slot.lentAt : this.#heldMs;
   }
 
   /** Whether `release()` was called. */
   get released(): boolean {
-    return this.#releasedAt !== undefined;
+    return this.#releasedAt >= 0;
   }
 
   /** Why the lease cannot be used, or undefined if it can. */
   get fault(): Error | undefined {
-    if (this.#releasedAt !== undefined) {
-      const ago = Math.round(this.#home.now() - this.#releasedAt);
-      return new LeaseError(
-        'LEASE_RELEASED',
-        `lease ${this.id} was released ${ago} ms ago and cannot be used any more`,
-      );
-    }
-    return this.#ended;
+    if (!this.released) return this.#extras?.ended;
+    const ago = Math.round(this.#home.now() - this.#releasedAt);
+    return new LeaseError('LEASE_RELEASED', `lease ${this.id} was released ${ago} ms ago and cannot be used any more`);
   }
 
   /** Aborts when the connection dies or the lease is taken away. Made when first asked for. */
   get signal(): AbortSignal {
-    if (this.#aborter === undefined) {
-      this.#aborter = new AbortController();
-      if (this.#ended !== undefined) this.#aborter.abort(this.#ended);
+    const extras = this.#rare();
+    if (extras.aborter === undefined) {
+      extras.aborter = new AbortController();
+      if (extras.ended !== undefined) extras.aborter.abort(extras.ended);
     }
-    return this.#aborter.signal;
+    return extras.aborter.signal;
   }
 
   /**
@@ -70,30 +76,36 @@ export class Lease<S extends Session> implements LeaseRecord {
    * A second call throws, and so never harms whoever holds the connection by then.
    */
   release(reason?: Error | boolean | null): void {
-    if (this.#releasedAt !== undefined) {
-      const ago = Math.round(this.#home.now() - this.#releasedAt);
+    const now = this.#home.now();
+    if (this.#releasedAt >= 0) {
+      const ago = Math.round(now - this.#releasedAt);
       throw new LeaseError(
         'LEASE_RELEASED',
         `lease ${this.id} was already released ${ago} ms ago; release() must be called once per lease`,
       );
     }
-    this.#releasedAt = this.#home.now();
-    const slot = this.#slot;
-    if (slot === undefined) return;
-    this.#slot = undefined;
-    this.#returned = slot;
-    this.#home.takeBack(this, slot, reason);
+    this.#releasedAt = Math.floor(now);
+    if (this.#extras?.ended !== undefined) return;
+    this.#heldMs = Math.round(now - this.#slot.lentAt);
+    this.#home.takeBack(this, this.#slot, reason, now);
   }
 
   /** Resolves when the connection is clean again or on its way out; at once if `release()` found it clean. */
   whenReturned(): Promise<void> {
-    return this.#returned?.custody?.ended ?? Promise.resolve();
+    const { custody } = this.#slot;
+    return this.released && this.#slot.lease === undefined && custody !== undefined ? custody.ended : Promise.resolve();
   }
 
   /** The engine took the connection away: it died (`CONNECTION_LOST`) or the pool revoked the lease. */
   end(error: Error): void {
-    this.#ended = error;
-    this.#slot = undefined;
-    this.#aborter?.abort(error);
+    const extras = this.#rare();
+    extras.ended = error;
+    this.#heldMs = Math.round(this.#home.now() - this.#slot.lentAt);
+    extras.aborter?.abort(error);
+  }
+
+  #rare(): Extras {
+    this.#extras ??= { ended: undefined, aborter: undefined };
+    return this.#extras;
   }
 }

@@ -12,7 +12,6 @@ import { closedError, relevantFailure, timeoutError } from './refusals.ts';
 import { State } from './states.ts';
 
 export class Lifecycle<S extends Session> {
-  phase: Phase = 'created';
   readonly #house: Household<S>;
   readonly #readiness: Readiness;
   readonly #quiet: () => void;
@@ -34,10 +33,17 @@ export class Lifecycle<S extends Session> {
     return this.#readiness.waiting > 0 ? 1 : 0;
   }
 
+  get phase(): Phase {
+    return this.#house.phase;
+  }
+
   become(phase: Phase): void {
-    const from = this.phase;
-    this.phase = phase;
-    this.#house.events.phase(from, phase);
+    const house = this.#house;
+    const from = house.phase;
+    house.phase = phase;
+    // Whoever is still queued while the pool closes was admitted to be served.
+    house.lending = phase === 'open' || phase === 'opening' || phase === 'closing';
+    house.events.phase(from, phase);
   }
 
   /** Lets a borrower pass, or tells why not. Opens a pool that was never opened, if it may. */
@@ -100,6 +106,7 @@ export class Lifecycle<S extends Session> {
     }
     return new Promise((resolve) => {
       this.#whenQuiet.push(resolve);
+      this.#watch();
       this.settled();
     });
   }
@@ -111,10 +118,18 @@ export class Lifecycle<S extends Session> {
     this.#house.pump();
   }
 
+  connected(): void {
+    this.#proven = true;
+    this.settled();
+  }
+
+  #watch(): void {
+    this.#house.attentive = this.#whenQuiet.length > 0 || this.#readiness.waiting > 0;
+  }
+
   /** Something came to rest, was made or went: whoever waits for that looks again. */
   settled(): void {
     const house = this.#house;
-    this.#proven ||= house.counters.connect.value !== undefined;
     if (this.#whenQuiet.length > 0 && house.book.count(State.lent) + house.book.count(State.returning) === 0) {
       this.#wakeQuiet();
     }
@@ -123,6 +138,7 @@ export class Lifecycle<S extends Session> {
     if (exist < Math.max(1, house.min)) return;
     if (this.phase === 'opening') this.become('open');
     this.#readiness.resolveAll();
+    this.#watch();
   }
 
   /** Connecting failed and no later attempt can succeed. */
@@ -130,6 +146,7 @@ export class Lifecycle<S extends Session> {
     if (this.#readiness.waiting === 0) return;
     if (this.phase === 'opening') this.#fallBack(error);
     else this.#readiness.rejectAll(() => error);
+    this.#watch();
   }
 
   /** The pool closes: nobody waits for it to be ready or quiet any more. */
@@ -154,10 +171,12 @@ export class Lifecycle<S extends Session> {
       const waiter = new ReadyWaiter(now, opens, resolve, reject, (late) => this.#notReady(late));
       this.#readiness.add(waiter, timeoutMs, signal, () => {
         waiter.leave();
+        this.#watch();
         if (waiter.opens && this.phase === 'opening') this.#fallBack(signal?.reason);
         waiter.reject(signal?.reason);
       });
       house.hold();
+      this.#watch();
       this.settled();
       house.pump();
     });
@@ -176,6 +195,7 @@ export class Lifecycle<S extends Session> {
     const givenBackMs = waiter.extension?.givenBackMs ?? 0;
     const error = timeoutError({ ...facts, givenBackMs, failure, now });
     waiter.leave();
+    this.#watch();
     if (waiter.opens && this.phase === 'opening') this.#fallBack(error);
     waiter.reject(error);
   }
@@ -187,6 +207,7 @@ export class Lifecycle<S extends Session> {
     this.#quiet();
     house.generation += 1;
     this.#readiness.rejectAll(() => error);
+    this.#watch();
     house.turnAway('connect', () => (error instanceof Error ? error : new Error(String(error))));
     for (const slot of house.slots) {
       if (slot.state === State.opening) house.abandon(slot);
@@ -198,6 +219,7 @@ export class Lifecycle<S extends Session> {
   #wakeQuiet(): void {
     const waiting = this.#whenQuiet;
     this.#whenQuiet = [];
+    this.#watch();
     for (const resolve of waiting) resolve();
   }
 }

@@ -41,6 +41,7 @@ export class Opener<S extends Session> {
   dial(): void {
     const house = this.#house;
     const { book, governor, queue } = house;
+    if (book.size >= house.max) return;
     const now = house.clock.now();
     const retryInMs = governor.retryInMs(now);
     const answer = howManyToDial({
@@ -212,7 +213,7 @@ export class Opener<S extends Session> {
     this.#askedAnew = false;
     house.events.opened(slot.id, ms, slot.session?.pid ?? 0);
     house.connected();
-    house.rest(slot);
+    house.rest(slot, now);
     house.pump();
   }
 

@@ -1,7 +1,7 @@
 // Who waits for the pool to be ready: `open()` and `ready()`. Owns that each of them is settled once, by its own deadline at
 // the latest; what ready means, and what a failed opening costs, is the life cycle's business.
 
-import { Deadline, type Deadlines } from '../foundation/deadlines.ts';
+import { Alarm, type Deadlines } from '../foundation/deadlines.ts';
 import { IntrusiveList, type Linked } from '../foundation/intrusive-list.ts';
 
 export interface ReadyWait {
@@ -9,7 +9,7 @@ export interface ReadyWait {
   readonly signal?: AbortSignal | undefined;
 }
 
-export class ReadyWaiter extends Deadline implements Linked<ReadyWaiter> {
+export class ReadyWaiter extends Alarm implements Linked<ReadyWaiter> {
   prev: ReadyWaiter | null = null;
   next: ReadyWaiter | null = null;
   readonly since: number;
@@ -18,7 +18,6 @@ export class ReadyWaiter extends Deadline implements Linked<ReadyWaiter> {
   /** `open()` of a pool that was not open: its failure is the opening's failure. */
   readonly opens: boolean;
   leave: () => void = () => {};
-  readonly #expired: (waiter: ReadyWaiter) => void;
 
   constructor(
     since: number,
@@ -27,16 +26,11 @@ export class ReadyWaiter extends Deadline implements Linked<ReadyWaiter> {
     reject: (error: unknown) => void,
     expired: (waiter: ReadyWaiter) => void,
   ) {
-    super();
+    super(() => expired(this));
     this.since = since;
     this.opens = opens;
     this.resolve = resolve;
     this.reject = reject;
-    this.#expired = expired;
-  }
-
-  expire(): void {
-    this.#expired(this);
   }
 }
 

@@ -20,10 +20,9 @@ export class Recycler<S extends Session> {
     this.#house = house;
   }
 
-  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined): void {
+  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
     const house = this.#house;
-    const now = house.clock.now();
-    const heldMs = now - lease.since;
+    const heldMs = now - slot.lentAt;
     slot.lease = undefined;
     house.lent.remove(slot);
     house.book.move(slot, State.returning);
@@ -43,7 +42,7 @@ export class Recycler<S extends Session> {
       this.#replace(slot, lease, heldMs, status === 'idle');
     } else if (status === 'idle' && (house.settings.reset === 'rollback' || house.settings.reset === 'none')) {
       house.events.returned(slot.id, lease.id, heldMs, 'clean');
-      house.rest(slot);
+      house.rest(slot, now);
     } else {
       void this.#clean(slot, lease, heldMs);
     }
@@ -75,7 +74,7 @@ export class Recycler<S extends Session> {
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
       if (!custody.held) return;
       house.events.returned(slot.id, lease.id, heldMs, outcome);
-      house.rest(slot);
+      house.rest(slot, house.clock.now());
     } catch (error) {
       if (!custody.held) return;
       house.counters.returnsBad += 1;

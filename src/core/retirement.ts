@@ -22,14 +22,15 @@ export class Retirement<S extends Session> {
 
   fate(slot: Slot<S>, now: number): RetireReason | undefined {
     const house = this.#house;
+    const { settings } = house;
     if (slot.generation !== house.generation) return 'replaced';
     if (now >= slot.expiresAt) return 'lifetime';
-    if (slot.uses >= house.settings.maxUses) return 'uses';
+    if (slot.uses >= settings.maxUses) return 'uses';
     if (house.book.living > house.max) return 'resized';
     if (house.queue.length > 0 && house.lending) return undefined;
-    if (house.phase === 'closing' || house.phase === 'closed') return 'closed';
+    if (house.phase !== 'open' && (house.phase === 'closing' || house.phase === 'closed')) return 'closed';
     if (house.permits.pressure > 0) return 'budget';
-    if (house.settings.idleTimeoutMs === 0 && house.book.living > house.floor) return 'idle';
+    if (settings.idleTimeoutMs === 0 && house.book.living > house.floor) return 'idle';
     return undefined;
   }
 

@@ -43,14 +43,16 @@ export function howManyToDial(d: Demand): Answer {
   const unserved = d.waiting - d.opening - d.checking;
   const wanted = Math.min(room, Math.max(short, unserved));
   if (wanted <= 0) return NOTHING;
-  if (unserved <= 0 || d.lent === 0) return { dial: wanted, againInMs: undefined };
+  // Those being checked will turn over as the lent ones do.
+  const turning = d.lent + d.checking;
+  if (unserved <= 0 || turning === 0) return { dial: wanted, againInMs: undefined };
 
   // Connections are turning over. Dial only if the queue would otherwise wait longer than a connect takes; what was
   // expected and did not happen within that time is no longer believed.
   const patience =
     d.holdMs === undefined || d.connectMs === undefined
       ? HOLD_OFF_MS
-      : (d.waiting * d.holdMs) / d.lent <= d.connectMs
+      : (d.waiting * d.holdMs) / turning <= d.connectMs
         ? Math.max(d.connectMs, HOLD_OFF_MS)
         : 0;
   if (d.oldestWaitMs >= patience) return { dial: wanted, againInMs: undefined };

@@ -26,6 +26,8 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   attempt: AbortController | undefined = undefined;
   expiresAt: number = Infinity;
   uses = 0;
+  /** When the present lease began. */
+  lentAt = 0;
   /** When it last came back from a borrower: what idle time is counted from. */
   usedAt = 0;
   /** Its last proof of life: what staleness is counted from. */

@@ -18,7 +18,6 @@ const JITTER = 0.1;
 export class Upkeep<S extends Session> {
   readonly #house: Household<S>;
   #timer: Timer | undefined;
-  #dueAt = Infinity;
   /** Replacements to be opened before the old ones expire. */
   spares = 0;
 
@@ -27,7 +26,7 @@ export class Upkeep<S extends Session> {
   }
 
   lookBy(at: number): void {
-    if (at >= this.#dueAt) return;
+    if (at >= this.#house.nextSweepAt) return;
     const now = this.#house.clock.now();
     this.#arm(Math.max(at, now + SHORTEST_MS), now);
   }
@@ -35,17 +34,17 @@ export class Upkeep<S extends Session> {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#dueAt = Infinity;
+    this.#house.nextSweepAt = Infinity;
     this.spares = 0;
   }
 
   #arm(at: number, now: number): void {
     this.#timer?.cancel();
-    this.#dueAt = at;
+    this.#house.nextSweepAt = at;
     this.#timer = this.#house.clock.timer(at - now, () => {
-      const late = this.#house.clock.now() - this.#dueAt;
+      const late = this.#house.clock.now() - at;
       this.#timer = undefined;
-      this.#dueAt = Infinity;
+      this.#house.nextSweepAt = Infinity;
       // After a block, what the sockets have to say comes first.
       if (late > LATE_MS) this.#house.clock.pollPhase(() => this.#sweep());
       else this.#sweep();

@@ -21,32 +21,19 @@ export class Waiter<S extends Session> extends Deadline implements Linked<Waiter
   readonly request: Request | undefined;
   readonly resolve: (lease: Lease<S>) => void;
   readonly reject: (error: unknown) => void;
-  onAbort: (() => void) | undefined = undefined;
-  readonly #timedOut: Expired<S>;
 
   constructor(
     since: number,
     request: Request | undefined,
     resolve: (lease: Lease<S>) => void,
     reject: (error: unknown) => void,
-    timedOut: Expired<S>,
   ) {
     super();
     this.since = since;
     this.request = request;
     this.resolve = resolve;
     this.reject = reject;
-    this.#timedOut = timedOut;
   }
-
-  expire(): void {
-    this.#timedOut.timedOut(this);
-  }
-}
-
-/** Who hears that a waiter's deadline has passed. */
-export interface Expired<S extends Session> {
-  timedOut(waiter: Waiter<S>): void;
 }
 
 export class WaitQueue<S extends Session> extends IntrusiveList<Waiter<S>> {}

@@ -19,28 +19,22 @@ const SLICE_MS = 10;
 const BATCH = 128;
 
 /** Whatever waits with a deadline carries these links itself. */
-export abstract class Deadline {
+export class Deadline {
   duePrev: Deadline | null = null;
   dueNext: Deadline | null = null;
   dueGroup: Group | null = null;
   /** Whole milliseconds: a small integer costs no box on the heap. */
   dueAt = 0;
   extension: Extension | null = null;
-  /** Called once, when the deadline has passed for good. It has been removed by then. */
-  abstract expire(): void;
 }
 
 /** A deadline that only calls somebody. */
 export class Alarm extends Deadline {
-  readonly #ring: () => void;
+  readonly ring: () => void;
 
   constructor(ring: () => void) {
     super();
-    this.#ring = ring;
-  }
-
-  expire(): void {
-    this.#ring();
+    this.ring = ring;
   }
 }
 
@@ -67,30 +61,36 @@ class Group {
 export class Deadlines {
   readonly #clock: Clock;
   readonly #onLate: (lateMs: number) => void;
+  readonly #expired: (deadline: Deadline) => void;
   readonly #afterBatch: () => void;
   readonly #groups = new Map<number, Group>();
   readonly #heap: Group[] = [];
+  /** The group used last: nearly always the one that is wanted next. */
+  #latest: Group | undefined;
   #timer: Timer | undefined;
   #armedFor = Infinity;
   #expiring = false;
 
-  /** `onLate` hears of each late timer before anything expires; `afterBatch` is called after each batch of expired ones. */
-  constructor(clock: Clock, onLate: (lateMs: number) => void, afterBatch: () => void) {
+  /**
+   * `onLate` hears of each late timer before anything expires; `expired` of each deadline that has passed for good and is no
+   * alarm, once it has been removed; `afterBatch` is called after each batch of them.
+   */
+  constructor(
+    clock: Clock,
+    onLate: (lateMs: number) => void,
+    expired: (deadline: Deadline) => void,
+    afterBatch: () => void,
+  ) {
     this.#clock = clock;
     this.#onLate = onLate;
+    this.#expired = expired;
     this.#afterBatch = afterBatch;
   }
 
   /** Sets a deadline `ms` from `now`. An infinite one is none. */
   set(deadline: Deadline, ms: number, now: number): void {
     if (ms === Infinity) return;
-    let group = this.#groups.get(ms);
-    if (group === undefined) {
-      group = new Group(ms);
-      group.key = now + ms;
-      this.#groups.set(ms, group);
-      this.#heapPush(group);
-    }
+    const group = this.#latest?.ms === ms ? this.#latest : this.#groupOf(ms, now);
     deadline.dueAt = Math.ceil(now + ms);
     deadline.dueGroup = group;
     deadline.duePrev = group.last;
@@ -118,10 +118,23 @@ export class Deadlines {
   /** Forgets everything and leaves no timer behind. */
   stop(): void {
     this.#groups.clear();
+    this.#latest = undefined;
     this.#heap.length = 0;
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#armedFor = Infinity;
+  }
+
+  #groupOf(ms: number, now: number): Group {
+    let group = this.#groups.get(ms);
+    if (group === undefined) {
+      group = new Group(ms);
+      group.key = now + ms;
+      this.#groups.set(ms, group);
+      this.#heapPush(group);
+    }
+    this.#latest = group;
+    return group;
   }
 
   #arm(at: number, now: number): void {
@@ -152,7 +165,8 @@ export class Deadlines {
       if (late > LATE_MS && fullMs > 0 && (deadline.extension?.count ?? 0) < EXTENSIONS) {
         this.#extend(deadline, fullMs, Math.min(late, fullMs));
       } else {
-        deadline.expire();
+        if (deadline instanceof Alarm) deadline.ring();
+        else this.#expired(deadline);
         count += 1;
         if (count % BATCH === 0) {
           this.#afterBatch();
@@ -185,6 +199,7 @@ export class Deadlines {
       const { first } = group;
       if (first === null) {
         this.#groups.delete(group.ms);
+        this.#latest = undefined;
         this.#heapPop();
       } else if (first.dueAt <= now) {
         return first;

@@ -63,18 +63,23 @@ export function run(
     const child = spawn(command, args, {
       ...spawnOptions(options.user, options.cwd),
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: options.timeoutMs,
     });
+    // Not spawn's own `timeout`: its timer outlives a program that could not be started, and keeps the process alive.
+    const late = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs);
+    const finish = (finished: Finished): void => {
+      clearTimeout(late);
+      resolve(finished);
+    };
     let text = '';
     const collect = (chunk: Buffer): void => {
       text = (text + chunk.toString()).slice(-8_000);
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
-    child.on('error', (error) => resolve({ ok: false, text: `${text}${error.message}` }));
+    child.on('error', (error) => finish({ ok: false, text: `${text}${error.message}` }));
     child.on('close', (code, signalled) => {
       const end = code === 0 ? '' : `\n(ended with ${signalled ?? `code ${code}`})`;
-      resolve({ ok: code === 0, text: `${text.trimEnd()}${end}` });
+      finish({ ok: code === 0, text: `${text.trimEnd()}${end}` });
     });
     if (child.pid !== undefined) options.started?.(child.pid);
   });

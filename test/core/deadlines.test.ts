@@ -1,6 +1,7 @@
 // B2: one absolute deadline over everything a borrower waits for, and what leaving the queue costs.
 
 import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
 import test from 'node:test';
 import type { Explanation } from '../../src/contracts/explain.ts';
 import { scriptedError } from '../../src/testing/scripted-driver.ts';
@@ -203,6 +204,7 @@ test('ten thousand waiters share a handful of timers', async () => {
   const rig = new Rig({ settings: { max: 1 } });
   await rig.get();
   const aborter = new AbortController();
+  setMaxListeners(0, aborter.signal);
   const asks = Array.from({ length: 10_000 }, (_, n) => rig.ask({ acquireTimeoutMs: 10_000 + (n % 3), signal: aborter.signal }));
   assert.equal(rig.engine.snapshot().waiting, 10_000);
   assert.ok(rig.clock.pendingTimers <= 6, `${rig.clock.pendingTimers} timers`);

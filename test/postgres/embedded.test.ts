@@ -66,16 +66,21 @@ interface Facts {
   folder: string;
   below: number[];
   /** The number of its System V shared memory segment, which outlives a server that is killed too roughly. */
-  segment?: number;
+  segment: number;
 }
 
 const SEGMENTS = '/proc/sysvipc/shm';
 
-function segmentIn(folder: string): number {
-  const [, , , , , , line = ''] = readFileSync(join(folder, 'data', 'postmaster.pid'), 'utf8').split('\n');
+/** From the text of a data folder's lock file. */
+function segmentIn(lock: string): number {
+  const [, , , , , , line = ''] = lock.split('\n');
   const segment = Number(line.trim().split(/\s+/)[1]);
   assert.ok(segment >= 0, `no segment in ${JSON.stringify(line)}`);
   return segment;
+}
+
+function lockOf(folder: string): string {
+  return readFileSync(join(folder, 'data', 'postmaster.pid'), 'utf8');
 }
 
 function segmentExists(segment: number): boolean {
@@ -89,7 +94,7 @@ function factsOf(server: PostgresServer): Facts {
     pid: server.pid,
     folder: server.folder,
     below: descendantsOf(server.pid),
-    segment: segmentIn(server.folder),
+    segment: segmentIn(lockOf(server.folder)),
   };
 }
 
@@ -98,8 +103,7 @@ async function nothingIsLeft(facts: Facts): Promise<void> {
     'the server, its children and its folder are gone',
     () => ![facts.pid, ...facts.below].some(runs) && !existsSync(facts.folder),
   );
-  if (facts.segment !== undefined)
-    assert.equal(segmentExists(facts.segment), false, 'its shared memory segment is left');
+  assert.equal(segmentExists(facts.segment), false, 'its shared memory segment is left');
 }
 
 interface Script {
@@ -116,12 +120,12 @@ async function script(
 ): Promise<Script> {
   const { home = join(source, '..'), ...user } = options;
   const text = `
-    import { writeSync } from 'node:fs';
+    import { readFileSync, writeSync } from 'node:fs';
     import { embeddedPostgres } from ${JSON.stringify(new URL(`file://${home}/src/testing/embedded-postgres.js`).href)};
     import { descendantsOf } from ${JSON.stringify(new URL(`file://${home}/src/testing/embedded-processes.js`).href)};
     const server = await embeddedPostgres({ url: false });
     const { pid, folder } = server;
-    writeSync(1, JSON.stringify({ pid, folder, below: descendantsOf(pid) }) + '\\n');
+    writeSync(1, JSON.stringify({ pid, folder, below: descendantsOf(pid), lock: readFileSync(folder + '/data/postmaster.pid', 'utf8') }) + '\\n');
     ${then}`;
   const { NODE_TEST_CONTEXT: _, DATABASE_URL: __, ...env } = process.env;
   const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
@@ -150,9 +154,8 @@ async function script(
     withinMs: 30_000,
   });
   assert.ok(out.includes('\n'), `the script ended with ${child.exitCode}: ${err}`);
-  const facts: Facts = JSON.parse(out);
-  // A script that ends by itself is gone before one could look.
-  if (existsSync(facts.folder)) facts.segment = segmentIn(facts.folder);
+  const { lock, ...rest }: Omit<Facts, 'segment'> & { lock: string } = JSON.parse(out);
+  const facts = { ...rest, segment: segmentIn(lock) };
   return { child, facts, ended };
 }
 
@@ -335,6 +338,7 @@ test('a script that forgets to stop its server ends by itself, and leaves nothin
   assert.equal(await ended, '0');
   assert.equal(existsSync(facts.folder), false);
   assert.deepEqual([facts.pid, ...facts.below].filter(runs), []);
+  assert.equal(segmentExists(facts.segment), false);
 });
 
 test('a process that throws leaves nothing at that moment', async (t) => {
@@ -342,6 +346,7 @@ test('a process that throws leaves nothing at that moment', async (t) => {
   assert.equal(await ended, '1');
   assert.equal(existsSync(facts.folder), false);
   assert.deepEqual([facts.pid, ...facts.below].filter(runs), []);
+  assert.equal(segmentExists(facts.segment), false);
 });
 
 test('programs in a private folder are copied once to a readable place, as root', asRoot, async (t) => {
@@ -371,6 +376,15 @@ test('programs in a private folder are copied once to a readable place, as root'
   await third.stop();
   assert.notEqual(statSync(join(readable, cache)).ino, made.ino, 'half a copy was reused');
   assert.deepEqual(readdirSync(readable), [cache]);
+});
+
+test('a program that cannot be started does not keep the process alive', async (t) => {
+  const folder = scratch(t);
+  const text = `import { run } from ${JSON.stringify(new URL('../../src/testing/embedded-run.js', import.meta.url).href)};
+    const { ok } = await run(${JSON.stringify(join(folder, 'missing'))}, [], { user: undefined, cwd: ${JSON.stringify(folder)}, timeoutMs: 60000 });
+    process.exitCode = ok ? 1 : 0;`;
+  const { status, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', text], { timeout: 20_000 });
+  assert.deepEqual([status, signal], [0, null]);
 });
 
 test("a stranger's folder of the copy's name is not used, and its own copy goes with the server", asRoot, async (t) => {
