@@ -18,6 +18,7 @@ export const ERROR_KINDS = [
   'POOL_CONNECT_FAILED',
   'CONNECTION_LOST',
   'QUERY_TIMEOUT',
+  'STRAY_TRANSACTION',
   'LEASE_RELEASED',
   'LEASE_REVOKED',
   'TRANSACTION_ROLLED_BACK',
@@ -197,6 +198,18 @@ export class QueryTimeoutError extends OxbowError {
   }
 }
 
+/** `pool.query()` was asked to begin a transaction, which no later query could be part of. Nothing of it was kept. */
+export class StrayTransactionError extends OxbowError {
+  /** `BEGIN` or `START TRANSACTION`. */
+  readonly keyword: string;
+
+  constructor(keyword: string, how: string, cause?: unknown) {
+    const why = 'each pool.query() may run on another connection; use pool.transaction(), or pool.use() for several statements';
+    super('STRAY_TRANSACTION', `${keyword} in pool.query(): ${how}; ${why}`, cause);
+    this.keyword = keyword;
+  }
+}
+
 /** A lease was used after its release, or after it was taken away. */
 export class LeaseError extends OxbowError {
   constructor(kind: 'LEASE_RELEASED' | 'LEASE_REVOKED', message: string, cause?: unknown) {
@@ -248,6 +261,7 @@ named(QueueFullError, 'QueueFullError');
 named(ConnectError, 'ConnectError');
 named(ConnectionLostError, 'ConnectionLostError');
 named(QueryTimeoutError, 'QueryTimeoutError');
+named(StrayTransactionError, 'StrayTransactionError');
 named(LeaseError, 'LeaseError');
 named(TransactionRolledBackError, 'TransactionRolledBackError');
 named(OptionError, 'OptionError');

@@ -1,6 +1,7 @@
 // What happens in a pool, one name, one payload, one sentence each; and the engine's side of it.
 // The engine calls `EngineEvents` with plain arguments, so that nothing is allocated when nobody listens.
 
+import type { Session } from './driver.ts';
 import type { RefusalReason, RetireReason, ReturnOutcome } from './figures.ts';
 import type { Phase } from './phase.ts';
 
@@ -32,19 +33,25 @@ export interface Observer {
   report(e: { code: string; message: string; site?: string }): void;
 }
 
-/** The engine's side: the same happenings, positional. Must not throw: whoever fans them out to users catches for them. */
+/**
+ * The engine's side: the same happenings, positional, with the session they happened to. Must not throw: whoever fans them out to
+ * users catches for them.
+ */
 export interface EngineEvents {
   phase(from: Phase, to: Phase): void;
   opening(attempt: number): void;
-  opened(id: number, ms: number, pid: number): void;
+  opened(id: number, ms: number, session: Session): void;
   openFailed(error: Error, attempt: number, retryInMs: number | undefined): void;
   waiting(position: number, label: string | undefined): void;
-  lent(id: number, lease: number, waitedMs: number, label: string | undefined): void;
+  lent(id: number, lease: number, waitedMs: number, label: string | undefined, session: Session): void;
   refused(reason: RefusalReason, error: Error): void;
+  /** The borrower let go, with a reason if it does not want the session reused; whether that can be is not known yet. */
+  released(session: Session, reason: unknown): void;
   returned(id: number, lease: number, heldMs: number, outcome: ReturnOutcome): void;
   retired(id: number, reason: RetireReason): void;
-  lost(id: number, error: Error, state: string): void;
-  closed(id: number, bySocketDestroyed: boolean): void;
+  lost(id: number, error: Error, state: string, session: Session): void;
+  /** Without a session the connect never came that far. */
+  closed(id: number, bySocketDestroyed: boolean, session: Session | undefined): void;
 }
 
 const nothing = (): void => {};
@@ -57,6 +64,7 @@ export const noEvents: EngineEvents = {
   openFailed: nothing,
   waiting: nothing,
   lent: nothing,
+  released: nothing,
   refused: nothing,
   returned: nothing,
   retired: nothing,

@@ -226,7 +226,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.lent.push(slot);
     if (!house.held) house.hold();
     house.ledger.lent(lease);
-    house.events.lent(slot.id, lease.id, waitedMs, label);
+    house.events.lent(slot.id, lease.id, waitedMs, label, lease.session);
     return lease;
   }
 

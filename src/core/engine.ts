@@ -195,6 +195,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     this.#recycler.takeBack(lease, slot, reason, now);
   }
 
+  revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
+    this.#recycler.revoke(lease, slot, now);
+  }
+
   open(options?: ReadyWait & { wait?: boolean | undefined }): Promise<void> {
     this.#operator.untrim();
     return this.#life.open(options);
@@ -267,7 +271,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     house.book.move(slot, State.gone);
     house.slots.delete(slot);
     house.permits.give();
-    house.events.closed(slot.id, slot.ending === 'cut');
+    house.events.closed(slot.id, slot.ending === 'cut', slot.session);
     this.#operator.slotGone(slot);
     this.#closing.slotGone(slot);
     if (house.attentive) this.#life.settled();

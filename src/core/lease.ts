@@ -10,6 +10,7 @@ import type { Slot } from './slot.ts';
 export interface LeaseHome<S extends Session> {
   now(): number;
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void;
+  revoke(lease: Lease<S>, slot: Slot<S>, now: number): void;
 }
 
 /** What only few leases ever need. */
@@ -94,6 +95,13 @@ export class Lease<S extends Session> implements LeaseRecord {
   whenReturned(): Promise<void> {
     const { custody } = this.#slot;
     return this.released && this.#slot.lease === undefined && custody !== undefined ? custody.ended : Promise.resolve();
+  }
+
+  /** Takes the connection away from its borrower, who is told `error` by whatever it does next. Does nothing once it was given back. */
+  revoke(error: LeaseError): void {
+    if (this.released || this.#extras?.ended !== undefined) return;
+    this.end(error);
+    this.#home.revoke(this, this.#slot, this.#home.now());
   }
 
   /** The engine took the connection away: it died (`CONNECTION_LOST`) or the pool revoked the lease. */

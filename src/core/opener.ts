@@ -215,7 +215,7 @@ export class Opener<S extends Session> {
     house.counters.connectMs.record(ms);
     house.governor.succeeded();
     this.#askedAnew = false;
-    house.events.opened(slot.id, ms, slot.session?.pid ?? 0);
+    house.events.opened(slot.id, ms, slot.session as S);
     house.connected();
     house.rest(slot, now);
     house.pump();

@@ -22,16 +22,7 @@ export class Recycler<S extends Session> {
 
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
     const house = this.#house;
-    const heldMs = now - slot.lentAt;
-    slot.lease = undefined;
-    house.lent.remove(slot);
-    house.book.move(slot, State.returning);
-    house.counters.returns += 1;
-    house.counters.hold.add(heldMs);
-    house.counters.useMs.record(heldMs);
-    house.ledger.returned(lease);
-    house.idle.used(slot, now);
-    slot.seenAt = now;
+    const heldMs = this.#receive(lease, slot, reason, now);
     const session = slot.session as S;
     const { status } = session;
     if (status === 'lost') {
@@ -43,8 +34,30 @@ export class Recycler<S extends Session> {
       house.events.returned(slot.id, lease.id, heldMs, 'clean');
       house.rest(slot, now);
     } else {
-      void this.#clean(slot, lease, heldMs);
+      void this.#clean(slot, lease, heldMs, true);
     }
+  }
+
+  /** The lease is taken away from its borrower: what runs is cancelled and what is open rolled back, and that is nobody's mistake. */
+  revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
+    const heldMs = this.#receive(lease, slot, undefined, now);
+    void this.#clean(slot, lease, heldMs, false);
+  }
+
+  #receive(lease: Lease<S>, slot: Slot<S>, reason: unknown, now: number): number {
+    const house = this.#house;
+    const heldMs = now - slot.lentAt;
+    slot.lease = undefined;
+    house.lent.remove(slot);
+    house.book.move(slot, State.returning);
+    house.counters.returns += 1;
+    house.counters.hold.add(heldMs);
+    house.counters.useMs.record(heldMs);
+    house.ledger.returned(lease);
+    house.idle.used(slot, now);
+    slot.seenAt = now;
+    house.events.released(slot.session as S, reason);
+    return heldMs;
   }
 
   #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
@@ -61,18 +74,18 @@ export class Recycler<S extends Session> {
     house.pump();
   }
 
-  async #clean(slot: Slot<S>, lease: Lease<S>, heldMs: number): Promise<void> {
+  async #clean(slot: Slot<S>, lease: Lease<S>, heldMs: number, blame: boolean): Promise<void> {
     const house = this.#house;
     const custody = new Custody(slot);
     const until = house.clock.now() + house.settings.returnTimeoutMs;
     let outcome: ReturnOutcome = 'clean';
     try {
       if (slot.session?.status === 'busy') {
-        if (await this.#settle(slot, custody, lease, until)) outcome = 'cancelled';
+        if (await this.#settle(slot, custody, blame ? lease : undefined, until)) outcome = 'cancelled';
         if (custody.held && slot.session.status === 'busy') throw new Spoiled('still busy after the cancel');
       }
       if (custody.held && slot.session?.status !== 'idle') {
-        await this.#rollBack(slot, custody, lease, until);
+        await this.#rollBack(slot, custody, blame ? lease : undefined, until);
         if (outcome === 'clean') outcome = 'rolled-back';
       }
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
@@ -96,7 +109,7 @@ export class Recycler<S extends Session> {
   }
 
   /** Returned with a reply outstanding; true if a statement still ran and was cancelled. */
-  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<boolean> {
+  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, until: number): Promise<boolean> {
     const house = this.#house;
     const session = slot.session as S;
     const text = session.lastStatement;
@@ -111,7 +124,7 @@ export class Recycler<S extends Session> {
     return true;
   }
 
-  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S>, until: number): Promise<void> {
+  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, until: number): Promise<void> {
     const house = this.#house;
     const session = slot.session as S;
     const { status } = session;
@@ -158,11 +171,13 @@ export class Recycler<S extends Session> {
     throw done.error instanceof Error ? done.error : new Error(String(done.error));
   }
 
+  /** Nothing, if there is nobody to blame. */
   #report(
-    lease: Lease<S>,
+    lease: Lease<S> | undefined,
     code: 'OXBOW_OPEN_TRANSACTION' | 'OXBOW_BUSY_RETURN' | 'OXBOW_RESET_FAILED',
     text: string,
   ): void {
+    if (lease === undefined) return;
     const { reporter, ledger, settings } = this.#house;
     const site = ledger.site(lease);
     const label = lease.label === undefined ? '' : ` (${lease.label})`;

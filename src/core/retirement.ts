@@ -50,7 +50,7 @@ export class Retirement<S extends Session> {
     const { state } = slot;
     if (state === State.closing || state === State.gone) return;
     house.counters.connectionsLost += 1;
-    house.events.lost(slot.id, error, STATE_NAMES[state]);
+    house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
     slot.ending = 'cut';
     this.#leaveLists(slot);
     house.book.move(slot, State.closing);

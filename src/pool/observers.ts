@@ -1,10 +1,20 @@
 // Fans the engine's happenings out to observers. Owns the list of them, and that an observer which throws is reported and has no
 // other effect. With nobody listening nothing is allocated.
 
+import type { Session } from '../contracts/driver.ts';
 import type { EngineEvents, Observer } from '../contracts/events.ts';
 import type { RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Report, Reporter } from '../contracts/reporter.ts';
+
+/** Who is told of what happens to a session. */
+export interface ClientEvents {
+  opened(session: Session): void;
+  lent(session: Session): void;
+  released(session: Session, reason: unknown): void;
+  lost(error: Error, state: string, session: Session): void;
+  closed(session: Session): void;
+}
 
 type EventName = keyof Observer;
 type Payload<N extends EventName> = Parameters<Observer[N]>[0];
@@ -12,9 +22,12 @@ type Payload<N extends EventName> = Parameters<Observer[N]>[0];
 export class Observers implements EngineEvents, Reporter {
   #list: readonly Partial<Observer>[] = [];
   readonly #reporter: Reporter;
+  readonly #face: ClientEvents;
 
-  constructor(reporter: Reporter) {
+  /** `face` tells the listeners of pg's events. */
+  constructor(reporter: Reporter, face: ClientEvents) {
     this.#reporter = reporter;
+    this.#face = face;
   }
 
   /** Returns the undo. */
@@ -34,8 +47,9 @@ export class Observers implements EngineEvents, Reporter {
     if (this.#list.length > 0) this.#tell('opening', { attempt });
   }
 
-  opened(id: number, ms: number, pid: number): void {
-    if (this.#list.length > 0) this.#tell('opened', { id, ms, pid });
+  opened(id: number, ms: number, session: Session): void {
+    if (this.#list.length > 0) this.#tell('opened', { id, ms, pid: session.pid ?? 0 });
+    this.#face.opened(session);
   }
 
   openFailed(error: Error, attempt: number, retryInMs: number | undefined): void {
@@ -47,9 +61,15 @@ export class Observers implements EngineEvents, Reporter {
     if (this.#list.length > 0) this.#tell('waiting', label === undefined ? { position } : { position, label });
   }
 
-  lent(id: number, lease: number, waitedMs: number, label: string | undefined): void {
-    if (this.#list.length === 0) return;
-    this.#tell('lent', label === undefined ? { id, lease, waitedMs } : { id, lease, waitedMs, label });
+  lent(id: number, lease: number, waitedMs: number, label: string | undefined, session: Session): void {
+    if (this.#list.length > 0) {
+      this.#tell('lent', label === undefined ? { id, lease, waitedMs } : { id, lease, waitedMs, label });
+    }
+    this.#face.lent(session);
+  }
+
+  released(session: Session, reason: unknown): void {
+    this.#face.released(session, reason);
   }
 
   refused(reason: RefusalReason, error: Error): void {
@@ -64,12 +84,14 @@ export class Observers implements EngineEvents, Reporter {
     if (this.#list.length > 0) this.#tell('retired', { id, reason });
   }
 
-  lost(id: number, error: Error, state: string): void {
+  lost(id: number, error: Error, state: string, session: Session): void {
     if (this.#list.length > 0) this.#tell('lost', { id, error, state });
+    this.#face.lost(error, state, session);
   }
 
-  closed(id: number, bySocketDestroyed: boolean): void {
+  closed(id: number, bySocketDestroyed: boolean, session: Session | undefined): void {
     if (this.#list.length > 0) this.#tell('closed', { id, bySocketDestroyed });
+    if (session !== undefined) this.#face.closed(session);
   }
 
   /** Observers see each report; the human sees it through the reporter behind. */

@@ -12,6 +12,8 @@ export interface QueryOptions extends pg.QueryConfig {
   signal?: AbortSignal | undefined;
   /** Milliseconds, one deadline over waiting and running. Default `queryTimeoutMs`. */
   timeoutMs?: number | undefined;
+  /** Running it twice does no harm: `pool.query()` repeats it on another connection when its own died under it. Default false. */
+  idempotent?: boolean | undefined;
 }
 
 export interface Limits {
@@ -32,28 +34,50 @@ export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
 }
 
+/** What brings its own `submit`; without a callback of its own nobody would learn of its end. */
+export function isSubmittable(query: unknown): query is pg.Submittable {
+  return typeof query === 'object' && query !== null && typeof Reflect.get(query, 'submit') === 'function';
+}
+
 /** Runs a query on a session that the caller holds. */
 export async function runQuery(
   session: PgSession,
   clock: Clock,
-  [query, values]: QueryArguments,
+  args: QueryArguments,
   limits: Limits,
   waitedMs = 0,
 ): Promise<pg.QueryResult> {
   limits.signal?.throwIfAborted();
   // A cancel on its way would hit whatever is started before it has arrived.
   if (session.settling !== undefined) await session.settling.catch(() => {});
-  const { client } = session;
-  const send = client.query.bind(client) as (query: unknown, values?: unknown) => Promise<pg.QueryResult>;
+  const { sent } = session;
   try {
-    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await send(query, values);
-    return await limited(session, clock, () => send(query, values), limits, waitedMs);
+    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await send(session, args);
+    return await limited(session, clock, () => send(session, args), limits, waitedMs);
   } catch (error) {
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
     const why = error instanceof Error ? error.message : String(error);
-    throw new ConnectionLostError(`the connection was lost while a query ran: ${why}`, true, error);
+    const mayHaveExecuted = session.sent !== sent;
+    const when = mayHaveExecuted ? 'while a query ran' : 'before the query was sent';
+    throw new ConnectionLostError(`the connection was lost ${when}: ${why}`, mayHaveExecuted, error);
   }
+}
+
+/** pg answers by a promise, except for a query object, which only calls back. */
+function send({ client }: PgSession, [query, values]: QueryArguments): Promise<pg.QueryResult> {
+  const ask = client.query.bind(client) as (query: unknown, values?: unknown) => Promise<pg.QueryResult>;
+  if (!isSubmittable(query)) return ask(query, values);
+  if (!('callback' in query)) {
+    const text = 'a cursor or stream needs a connection of its own for as long as it is read: take one by use() or connect()';
+    return Promise.reject(new TypeError(text));
+  }
+  return new Promise((resolve, reject) => {
+    ask(query, (error: Error | null, result: pg.QueryResult) => {
+      if (error) reject(error);
+      else resolve(result);
+    });
+  });
 }
 
 function limited(

@@ -11,6 +11,24 @@ export interface AcquireOptions {
   label?: string | undefined;
 }
 
+/** What can be said about one transaction. */
+export interface TransactionOptions extends AcquireOptions {
+  /** Default: the server's (`default_transaction_isolation`, as a rule `read committed`). */
+  isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined;
+  readOnly?: boolean | undefined;
+  /** With `serializable` and `readOnly`: waits until it can run without ever failing. */
+  deferrable?: boolean | undefined;
+  /** How often it is begun anew after a serialization failure (40001) or a deadlock (40P01). Default 0. The function runs again as a whole. */
+  retries?: number | undefined;
+  /** Settings for this transaction alone, such as a role or a tenant for row-level security; bound, never part of a text. */
+  settings?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface CheckOptions {
+  /** After so long no further connection is tested. Milliseconds; default: no limit but that of each test. */
+  timeoutMs?: number | undefined;
+}
+
 export interface WaitOptions {
   /** Milliseconds; default: the pool's `acquireTimeoutMs`. */
   timeoutMs?: number | undefined;

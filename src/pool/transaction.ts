@@ -1,9 +1,12 @@
-// A transaction on one lease. Owns BEGIN, COMMIT, ROLLBACK and that a COMMIT which the server answered with ROLLBACK is an error;
-// the lease outlives it.
+// A transaction on one lease. Owns BEGIN, COMMIT, ROLLBACK, savepoints, and that a COMMIT which the server answered with ROLLBACK is
+// an error; the lease outlives it.
 
 import type pg from 'pg';
-import { LeaseError, TransactionRolledBackError } from '../contracts/errors.ts';
+import type { Clock } from '../contracts/clock.ts';
+import { LeaseError, OptionError, TransactionRolledBackError } from '../contracts/errors.ts';
+import { fullJitter } from '../foundation/backoff.ts';
 import type { Lease } from './lease.ts';
+import type { TransactionOptions } from './requests.ts';
 
 /** What the function of `transaction()` works with. */
 export interface Transaction {
@@ -12,26 +15,74 @@ export interface Transaction {
   readonly id: number;
   readonly heldMs: number;
   query: Lease['query'];
+  /** A transaction inside this one (a savepoint): undone alone if `fn` throws. */
+  transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T>;
+  /** Undoes everything and ends it; `transaction()` then resolves with what its function returns. */
+  rollback(): Promise<void>;
 }
 
-class OneTransaction implements Transaction {
+/** What was asked for, checked: the statements that begin it. */
+export interface Plan {
+  readonly begin: string;
+  readonly settings: { readonly text: string; readonly values: readonly string[] } | undefined;
+  readonly retries: number;
+}
+
+const ISOLATION = ['read committed', 'repeatable read', 'serializable'] as const;
+/** Serialization failure and deadlock: the server's word for "nothing wrong with you, try again" (PostgreSQL manual, 13.5). */
+const AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
+/** Between two tries: long enough for the winner to finish, short against anybody's patience. */
+const PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 500;
+
+/** Throws an `OptionError` for what cannot be meant, before anything is sent. */
+export function planOf(options: TransactionOptions = {}): Plan {
+  const { isolation, readOnly, deferrable, retries = 0, settings } = options;
+  if (isolation !== undefined && !ISOLATION.includes(isolation)) {
+    throw new OptionError('isolation', isolation, ISOLATION.map((word) => `'${word}'`).join(', '));
+  }
+  for (const [name, flag] of Object.entries({ readOnly, deferrable })) {
+    if (flag !== undefined && typeof flag !== 'boolean') throw new OptionError(name, flag, 'true or false');
+  }
+  if (!Number.isInteger(retries) || retries < 0) throw new OptionError('retries', retries, 'an integer from 0');
+  const modes: string[] = [];
+  if (isolation !== undefined) modes.push(`ISOLATION LEVEL ${isolation.toUpperCase()}`);
+  if (readOnly !== undefined) modes.push(readOnly ? 'READ ONLY' : 'READ WRITE');
+  if (deferrable !== undefined) modes.push(deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE');
+  return { begin: ['BEGIN', modes.join(', ')].join(' ').trim(), settings: settingsOf(settings), retries };
+}
+
+/** Bound, never written into the text: a tenant's name is somebody's input. */
+function settingsOf(settings: TransactionOptions['settings']): Plan['settings'] {
+  const entries = Object.entries(settings ?? {});
+  if (entries.length === 0) return undefined;
+  for (const [name, value] of entries) {
+    if (typeof value !== 'string') throw new OptionError(`settings.${name}`, value, 'a text');
+  }
+  const calls = entries.map((_, n) => `set_config($${2 * n + 1}, $${2 * n + 2}, true)`);
+  return { text: `SELECT ${calls.join(', ')}`, values: entries.flat() };
+}
+
+const ROLLED_BACK = 'the transaction is over: it was rolled back by rollback()';
+
+/** A transaction, or one inside it: the same, but for the words that begin and end it. */
+class Work implements Transaction {
   readonly query: Lease['query'];
   readonly #lease: Lease;
-  #over = false;
+  /** The savepoint's name; undefined for the outermost. */
+  readonly #savepoint: string | undefined;
+  readonly #depth: number;
+  #over: string | undefined;
   #failure: unknown;
 
-  constructor(lease: Lease) {
+  constructor(lease: Lease, depth = 0) {
     this.#lease = lease;
+    this.#depth = depth;
+    this.#savepoint = depth === 0 ? undefined : `oxbow_${depth}`;
     this.query = ((query: never, values?: never): unknown => {
-      if (this.#over) {
-        return Promise.reject(new LeaseError('LEASE_RELEASED', 'the transaction is over: its function has settled'));
-      }
+      if (this.#over !== undefined) return Promise.reject(this.#usedTooLate());
       const result: unknown = lease.query(query, values);
-      if (result instanceof Promise) {
-        result.catch((error: unknown) => {
-          this.#failure ??= error;
-        });
-      }
+      if (result instanceof Promise) result.catch((error: unknown) => this.#note(error));
       return result;
     }) as Lease['query'];
   }
@@ -52,36 +103,113 @@ class OneTransaction implements Transaction {
     return this.#lease.heldMs;
   }
 
-  end(): void {
-    this.#over = true;
-  }
-
   /** The first statement that failed, if any did. */
   get failure(): unknown {
     return this.#failure;
   }
+
+  get rolledBack(): boolean {
+    return this.#over === ROLLED_BACK;
+  }
+
+  /** Its function has settled. */
+  end(): void {
+    this.#over ??= 'the transaction is over: its function has settled';
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#over !== undefined) throw this.#usedTooLate();
+    this.#over = ROLLED_BACK;
+    await this.undo();
+  }
+
+  /** Takes back what was done, whatever state it is in. */
+  async undo(): Promise<void> {
+    if (this.#savepoint === undefined) await this.#lease.query('ROLLBACK');
+    else await this.#lease.query(`ROLLBACK TO SAVEPOINT ${this.#savepoint}; RELEASE SAVEPOINT ${this.#savepoint}`);
+  }
+
+  async transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
+    if (this.#over !== undefined) throw this.#usedTooLate();
+    const inner = new Work(this.#lease, this.#depth + 1);
+    await this.#lease.query(`SAVEPOINT oxbow_${this.#depth + 1}`);
+    const value = await settle(inner, fn);
+    if (!inner.rolledBack) await this.#lease.query(`RELEASE SAVEPOINT oxbow_${this.#depth + 1}`);
+    return value;
+  }
+
+  #note(error: unknown): void {
+    this.#failure ??= error;
+  }
+
+  #usedTooLate(): LeaseError {
+    return new LeaseError('LEASE_RELEASED', this.#over ?? '');
+  }
 }
 
-/** BEGIN, `fn`, COMMIT. If `fn` throws: ROLLBACK, and its error is the caller's. */
-export async function inTransaction<T>(lease: Lease, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
-  await lease.query('BEGIN');
-  const tx = new OneTransaction(lease);
-  let value: T;
+/** Runs the function of a transaction; if it throws, what it did is taken back, and its error is the caller's. */
+async function settle<T>(work: Work, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
   try {
-    value = await fn(tx);
+    const value = await fn(work);
+    work.end();
+    return value;
   } catch (error) {
-    tx.end();
+    const { rolledBack } = work;
+    work.end();
     // If even this fails the connection is not at rest, and the return path deals with it; the caller needs the first error.
-    await lease.query('ROLLBACK').catch(() => {});
+    if (!rolledBack) await work.undo().catch(() => {});
     throw error;
   }
-  tx.end();
-  const { command } = await lease.query('COMMIT');
-  if (command === 'ROLLBACK') {
-    throw new TransactionRolledBackError(
-      'COMMIT was answered with ROLLBACK: a statement of the transaction had failed, so nothing of it was kept',
-      tx.failure,
-    );
+}
+
+async function once<T>(lease: Lease, plan: Plan, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
+  await lease.query(plan.begin);
+  const work = new Work(lease);
+  const value = await settle(work, async (tx) => {
+    if (plan.settings !== undefined) await lease.query(plan.settings.text, [...plan.settings.values]);
+    return fn(tx);
+  });
+  if (work.rolledBack) return value;
+  try {
+    await lease.query('COMMIT');
+  } catch (error) {
+    throw error instanceof TransactionRolledBackError ? notKept(work.failure) : error;
   }
   return value;
+}
+
+/** COMMIT was answered with ROLLBACK. */
+export function notKept(failure: unknown): TransactionRolledBackError {
+  return new TransactionRolledBackError(
+    'COMMIT was answered with ROLLBACK: a statement of the transaction had failed, so nothing of it was kept',
+    failure,
+  );
+}
+
+function mayTryAgain(error: unknown): boolean {
+  const cause = error instanceof TransactionRolledBackError ? error.cause : error;
+  return typeof cause === 'object' && cause !== null && AGAIN.has(Reflect.get(cause, 'code'));
+}
+
+/** BEGIN, `fn`, COMMIT; again on a serialization failure or a deadlock, as often as `retries` says. */
+export async function inTransaction<T>(
+  lease: Lease,
+  clock: Clock,
+  plan: Plan,
+  fn: (tx: Transaction) => T | Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await once(lease, plan, fn);
+    } catch (error) {
+      if (attempt > plan.retries || !mayTryAgain(error)) throw error;
+      await pause(clock, fullJitter(attempt, PAUSE_MS, LONGEST_PAUSE_MS, clock.random()));
+    }
+  }
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.timer(ms, resolve, true);
+  });
 }
