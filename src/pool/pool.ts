@@ -44,6 +44,8 @@ export interface Pool {
     (<R extends pg.QueryResultRow>(query: QueryOptions, values?: unknown[]) => Promise<pg.QueryResult<R>>);
   connect: pg.Pool['connect'];
   end: pg.Pool['end'];
+  /** pg's own getter; it counts what pg's constructor left empty. */
+  readonly expiredCount: number;
 }
 
 /** A PostgreSQL connection pool. Making one does no I/O and sets no timer; the first use, or `open()`, opens it. */
