@@ -194,7 +194,10 @@ export async function rejection<E extends Error>(
     (reason: unknown) => reason,
   );
   if (error instanceof type) return error;
-  throw new assert.AssertionError({ message: `rejected, but not with a ${type.name}: ${String(error)}`, actual: error });
+  throw new assert.AssertionError({
+    message: `rejected, but not with a ${type.name}: ${String(error)}`,
+    actual: error,
+  });
 }
 
 /** The process id of the server session that a lease or client is. */
