@@ -96,7 +96,7 @@ export class PgSession implements Session {
   async #settle(): Promise<boolean> {
     if (this.status !== 'busy') return false;
     const over = !this.#active && this.#queued === 0;
-    const reply = this.#reply();
+    const reply = this.atRest();
     if (over) {
       await step('reply', reply);
       return false;
@@ -108,6 +108,26 @@ export class PgSession implements Session {
     await step('cancel', cancelled);
     await step('reply', reply);
     return true;
+  }
+
+  /** Resolves when pg has nothing left to read; rejects if the session ends before. */
+  atRest(): Promise<void> {
+    const connection = this.#connection;
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        if (this.#active || this.#queued > 0) return;
+        connection.removeListener('readyForQuery', done);
+        connection.removeListener('end', ended);
+        resolve();
+      };
+      const ended = (): void => {
+        connection.removeListener('readyForQuery', done);
+        reject(new Error('the connection ended before its reply was read'));
+      };
+      // pg's own listener came first: by now it has begun the next statement, if there is one.
+      (connection as { on(event: 'readyForQuery', listener: () => void): unknown }).on('readyForQuery', done);
+      connection.once('end', ended);
+    });
   }
 
   async end(): Promise<void> {
@@ -134,26 +154,6 @@ export class PgSession implements Session {
 
   #address(): { host: string; port: number } {
     return { host: this.#inside.host, port: this.#inside.port };
-  }
-
-  /** Resolves when pg has nothing left to read; rejects if the session ends before. */
-  #reply(): Promise<void> {
-    const connection = this.#connection;
-    return new Promise((resolve, reject) => {
-      const done = (): void => {
-        if (this.#active || this.#queued > 0) return;
-        connection.removeListener('readyForQuery', done);
-        connection.removeListener('end', ended);
-        resolve();
-      };
-      const ended = (): void => {
-        connection.removeListener('readyForQuery', done);
-        reject(new Error('the connection ended before its reply was read'));
-      };
-      // pg's own listener came first: by now it has begun the next statement, if there is one.
-      (connection as { on(event: 'readyForQuery', listener: () => void): unknown }).on('readyForQuery', done);
-      connection.once('end', ended);
-    });
   }
 
   #end(error: Error): void {

@@ -34,16 +34,13 @@ export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
 }
 
-/** What brings its own `submit`; without a callback of its own nobody would learn of its end. */
-export function isSubmittable(query: unknown): query is pg.Submittable {
-  return typeof query === 'object' && query !== null && typeof Reflect.get(query, 'submit') === 'function';
-}
+type Callback = (error?: Error | null, result?: pg.QueryResult) => void;
 
 /** Runs a query on a session that the caller holds. */
 export async function runQuery(
   session: PgSession,
   clock: Clock,
-  args: QueryArguments,
+  [query, values]: QueryArguments,
   limits: Limits,
   waitedMs = 0,
 ): Promise<pg.QueryResult> {
@@ -51,9 +48,11 @@ export async function runQuery(
   // A cancel on its way would hit whatever is started before it has arrived.
   if (session.settling !== undefined) await session.settling.catch(() => {});
   const { sent } = session;
+  const run = (): Promise<pg.QueryResult> =>
+    isSubmittable(query) ? submitted(session, query) : session.client.query(query as string, values as unknown[]);
   try {
-    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await send(session, args);
-    return await limited(session, clock, () => send(session, args), limits, waitedMs);
+    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await run();
+    return await limited(session, clock, run, limits, waitedMs);
   } catch (error) {
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
@@ -64,19 +63,21 @@ export async function runQuery(
   }
 }
 
-/** pg answers by a promise, except for a query object, which only calls back. */
-function send({ client }: PgSession, [query, values]: QueryArguments): Promise<pg.QueryResult> {
-  const ask = client.query.bind(client) as (query: unknown, values?: unknown) => Promise<pg.QueryResult>;
-  if (!isSubmittable(query)) return ask(query, values);
-  if (!('callback' in query)) {
-    const text = 'a cursor or stream needs a connection of its own for as long as it is read: take one by use() or connect()';
-    return Promise.reject(new TypeError(text));
-  }
+export function isSubmittable(query: unknown): query is pg.Submittable {
+  return typeof query === 'object' && query !== null && typeof Reflect.get(query, 'submit') === 'function';
+}
+
+/** pg gives no promise for these. They end when they call back or, those that know no callback, when their reply was read. */
+function submitted(session: PgSession, query: pg.Submittable & { callback?: Callback }): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
-    ask(query, (error: Error | null, result: pg.QueryResult) => {
+    const { callback } = query;
+    query.callback = (error, result) => {
+      callback?.(error, result);
       if (error) reject(error);
-      else resolve(result);
-    });
+      else resolve(result as pg.QueryResult);
+    };
+    session.client.query(query);
+    session.atRest().then(resolve as () => void, reject);
   });
 }
 
