@@ -75,11 +75,11 @@ export class PoolTimeoutError extends OxbowError {
   readonly givenBackMs: number;
 
   constructor(
-    summary: string,
+    message: string,
     facts: { snapshot: PoolSnapshot; explanation: Explanation | undefined; waitedMs: number; givenBackMs: number },
     cause?: unknown,
   ) {
-    super('POOL_TIMEOUT', `${summary}; ${PG_TIMEOUT_TEXT}`, cause);
+    super('POOL_TIMEOUT', message, cause);
     this.snapshot = facts.snapshot;
     this.explanation = facts.explanation;
     this.waitedMs = facts.waitedMs;
@@ -204,7 +204,8 @@ export class StrayTransactionError extends OxbowError {
   readonly keyword: string;
 
   constructor(keyword: string, how: string, cause?: unknown) {
-    const why = 'each pool.query() may run on another connection; use pool.transaction(), or pool.use() for several statements';
+    const why =
+      'each pool.query() may run on another connection; use pool.transaction(), or pool.use() for several statements';
     super('STRAY_TRANSACTION', `${keyword} in pool.query(): ${how}; ${why}`, cause);
     this.keyword = keyword;
   }

@@ -7,14 +7,24 @@ export interface LeaseRecord {
   readonly label: string | undefined;
   /** Monotonic time of the hand-over. */
   readonly since: number;
+  /** The ledger's own note about it; nobody else reads it. */
+  origin: object | undefined;
 }
 
 export interface Ledger {
-  lent(record: LeaseRecord): void;
+  /** Somebody begins to wait behind `waiting` others. What is returned becomes the `origin` of the lease it will get. */
+  asked(waiting: number): object | undefined;
+  /** `crowded`: with this one more than half of `max` is lent. */
+  lent(record: LeaseRecord, crowded: boolean): void;
   returned(record: LeaseRecord): void;
   /** `file:line` where the lease was taken, if it was noted. */
   site(record: LeaseRecord): string | undefined;
 }
 
 /** The inert part: keeps nothing. */
-export const emptyLedger: Ledger = { lent: () => {}, returned: () => {}, site: () => undefined };
+export const emptyLedger: Ledger = {
+  asked: () => undefined,
+  lent: () => {},
+  returned: () => {},
+  site: () => undefined,
+};

@@ -176,6 +176,13 @@ export interface EngineOptions<C = unknown, P = unknown> {
    */
   dev?: boolean | undefined;
 
+  /**
+   * Whether the place in your code where a connection was taken is noted, for errors and `holders()`. `'auto'` (default): always in dev
+   * mode, and when more than half of `max` is lent or somebody waits; else for one lease in sixteen. `true` costs one to three
+   * microseconds per lease; `false` nothing.
+   */
+  callSites?: boolean | 'auto' | undefined;
+
   /** Where reports go. Without one they become process warnings, and `NODE_DEBUG=oxbow` shows the rest. */
   logger?: Logger | undefined;
 

@@ -28,6 +28,12 @@ export interface PoolSnapshot {
   server?: { host: string; port: number; role: 'primary' | 'standby' | 'unknown' };
 }
 
+/**
+ * `down`: no connection is open and the last connect failed. `stuck`: somebody waits, and nothing was handed over for half of
+ * `acquireTimeoutMs`. `busy`: somebody waits. `up`: else.
+ */
+export type Health = 'up' | 'busy' | 'stuck' | 'down';
+
 /** One lease that is out. */
 export interface Holder {
   id: number;

@@ -128,7 +128,7 @@ export class Closing<S extends Session> {
 
   #turnAway(): void {
     const { settings } = this.#house;
-    this.#report.rejected += this.#house.turnAway('closed', () => closedError(settings.name, this.#life.phase));
+    this.#report.rejected += this.#house.turnAway('closed', () => closedError(settings, this.#life.phase));
   }
 
   /** Whether everything is gone; if so, this was the end. */

@@ -19,6 +19,7 @@ export type LeaseClass<S extends Session, L extends Lease<S>> = new (
   slot: Slot<S>,
   id: number,
   label: string | undefined,
+  origin: object | undefined,
 ) => L;
 
 /** A promise's handles, taken out without a closure for each: only ever read in the turn in which they were written. */
@@ -70,7 +71,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     if (!this.#fresh(slot, now)) return undefined;
     house.idle.remove(slot);
     house.counters.served += 1;
-    return this.#lend(slot, now, 0, label);
+    return this.#lend(slot, now, 0, label, undefined);
   }
 
   /** Queues a borrower. The caller has found that it may wait. */
@@ -89,7 +90,13 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     }
     const now = house.clock.now();
     const promise = new Promise<unknown>(capture) as Promise<L>;
-    const waiter = new Waiter<S>(now, request, captured.resolve, captured.reject);
+    const waiter = new Waiter<S>(
+      now,
+      request,
+      house.ledger.asked(house.queue.length),
+      captured.resolve,
+      captured.reject,
+    );
     house.queue.push(waiter);
     house.deadlines.set(waiter, timeoutMs, now);
     house.counters.requestsQueued += 1;
@@ -149,10 +156,10 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.dial();
   }
 
-  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error): number {
+  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error, most: number = Infinity): number {
     const { queue } = this.#house;
     // Those who stand here now: an observer that asks again at once must not keep this going for ever.
-    const turned = queue.length;
+    const turned = Math.min(queue.length, most);
     for (let left = turned; left > 0 && queue.first !== null; left -= 1) {
       const waiter = queue.first;
       this.#leave(waiter);
@@ -179,6 +186,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const explanation = this.#explain(snapshot, now - first.since, first.extension?.givenBackMs ?? 0);
     for (const waiter of expired) {
       const facts = {
+        pgManners: house.settings.pgManners,
         snapshot,
         explanation,
         waitedMs: now - waiter.since,
@@ -215,17 +223,17 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     return true;
   }
 
-  #lend(slot: Slot<S>, now: number, waitedMs: number, label: string | undefined): L {
+  #lend(slot: Slot<S>, now: number, waitedMs: number, label: string | undefined, origin: object | undefined): L {
     const house = this.#house;
     house.book.move(slot, State.lent);
     slot.uses += 1;
     this.#leases += 1;
     slot.lentAt = now;
-    const lease = new this.#Lease(this.#home, slot, this.#leases, label);
+    const lease = new this.#Lease(this.#home, slot, this.#leases, label, origin);
     slot.lease = lease;
     house.lent.push(slot);
     if (!house.held) house.hold();
-    house.ledger.lent(lease);
+    house.ledger.lent(lease, 2 * house.lent.length > house.max);
     house.events.lent(slot.id, lease.id, waitedMs, label, lease.session);
     return lease;
   }
@@ -235,7 +243,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#leave(waiter);
     const waitedMs = now - waiter.since;
     this.#house.counters.waitMs.record(waitedMs);
-    waiter.resolve(this.#lend(slot, now, waitedMs, waiter.request?.label));
+    waiter.resolve(this.#lend(slot, now, waitedMs, waiter.request?.label, waiter.origin));
   }
 
   /** The waiter is out of every list before it hears anything. */
@@ -279,7 +287,16 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const failure = relevantFailure(house, now);
     return this.#refuse(
       'timeout',
-      timeoutError({ snapshot, explanation, waitedMs: 0, givenBackMs: 0, timeoutMs: 0, failure, now }),
+      timeoutError({
+        pgManners: house.settings.pgManners,
+        snapshot,
+        explanation,
+        waitedMs: 0,
+        givenBackMs: 0,
+        timeoutMs: 0,
+        failure,
+        now,
+      }),
     );
   }
 }

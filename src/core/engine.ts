@@ -9,7 +9,7 @@ import { emptyLedger } from '../contracts/ledger.ts';
 import { unlimitedPermits } from '../contracts/permits.ts';
 import type { Phase } from '../contracts/phase.ts';
 import { silentReporter } from '../contracts/reporter.ts';
-import type { CheckReport, CloseReport, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { noTasks } from '../contracts/task-context.ts';
 import { Deadlines } from '../foundation/deadlines.ts';
 import { IntrusiveList } from '../foundation/intrusive-list.ts';
@@ -17,7 +17,7 @@ import { Closing, type Closure } from './closing.ts';
 import { Counters } from './counters.ts';
 import { Dispatcher, type LeaseClass } from './dispatcher.ts';
 import { Governor } from './governor.ts';
-import { Health } from './health.ts';
+import { Health as HealthCare } from './health.ts';
 import type { Hooks, Household, Ports, Settings } from './household.ts';
 import { IdleSet } from './idle-set.ts';
 import { Lease, type LeaseHome } from './lease.ts';
@@ -92,7 +92,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       lent: new IntrusiveList(),
       queue: new WaitQueue(),
       counters: new Counters(),
-      governor: new Governor(clock, settings.connectConcurrency, settings.reconnectTimeoutMs),
+      governor: new Governor(clock, settings),
       min: settings.min,
       max: settings.max,
       generation: 0,
@@ -113,7 +113,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       rest: (slot, now) => this.#dispatcher.rest(slot, now),
       verified: (slot, now) => this.#dispatcher.verified(slot, now),
       pump: () => this.#dispatcher.pump(),
-      turnAway: (reason, error) => this.#dispatcher.turnAway(reason, error),
+      turnAway: (reason, error, most) => this.#dispatcher.turnAway(reason, error, most),
       examine: (slot, forWaiter) => health.examine(slot, forWaiter),
       checkForWaiters: () => health.checkForWaiters(),
       suspectAll: () => health.suspectAll(),
@@ -135,7 +135,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       snapshot: () => this.#reading.snapshot(),
       holders: () => this.#reading.holders(),
     };
-    const health = new Health(house);
+    const health = new HealthCare(house);
     const opener = new Opener(house);
     const retirement = new Retirement(house);
     const upkeep = new Upkeep(house);
@@ -230,8 +230,8 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     return this.#operator.replaceAll(overMs);
   }
 
-  check(): Promise<CheckReport> {
-    return this.#operator.check();
+  check(timeoutMs: number): Promise<CheckReport> {
+    return this.#operator.check(timeoutMs);
   }
 
   trim(to: number): Promise<number> {
@@ -248,6 +248,14 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   popStats(): PoolStats {
     return this.#reading.popStats();
+  }
+
+  health(): Health {
+    return this.#reading.health();
+  }
+
+  expired(): number {
+    return this.#reading.expired();
   }
 
   holders(): Holder[] {

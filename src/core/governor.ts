@@ -4,11 +4,15 @@
 import type { Clock } from '../contracts/clock.ts';
 import type { Fault } from '../contracts/driver.ts';
 import { fullJitter } from '../foundation/backoff.ts';
+import type { Settings } from './household.ts';
 
 const BACKOFF_BASE_MS = 50;
 const BACKOFF_CAP_MS = 10_000;
 /** A fault that cannot heal is asked about at least this often while somebody waits: each newcomer deserves an answer. */
 const PERMANENT_CAP_MS = 1_000;
+
+/** Where each failed connect fails a waiter, nobody waits for the next one but the next caller. */
+const PG_CAP_MS = 100;
 
 export interface Failure {
   readonly error: Error;
@@ -20,6 +24,7 @@ export class Governor {
   readonly #clock: Clock;
   readonly #healthy: number;
   readonly #reconnectTimeoutMs: number;
+  readonly #capMs: number;
   #allowed: number;
   #failures = 0;
   #retryAt = 0;
@@ -28,11 +33,12 @@ export class Governor {
   /** The most recent failed connect, kept after the outage: a timeout may want to show it, with its age. */
   last: Failure | undefined;
 
-  constructor(clock: Clock, connectConcurrency: number, reconnectTimeoutMs: number) {
+  constructor(clock: Clock, settings: Pick<Settings, 'connectConcurrency' | 'reconnectTimeoutMs' | 'pgManners'>) {
     this.#clock = clock;
-    this.#healthy = connectConcurrency;
-    this.#allowed = connectConcurrency;
-    this.#reconnectTimeoutMs = reconnectTimeoutMs;
+    this.#healthy = settings.connectConcurrency;
+    this.#allowed = settings.connectConcurrency;
+    this.#reconnectTimeoutMs = settings.reconnectTimeoutMs;
+    this.#capMs = settings.pgManners ? PG_CAP_MS : BACKOFF_CAP_MS;
   }
 
   /** Whether the last connect failed and none has succeeded since. */
@@ -74,7 +80,7 @@ export class Governor {
     this.last = { error, fault, at: now };
     if (!sameBlow) {
       this.#failures += 1;
-      const cap = fault === 'permanent' ? PERMANENT_CAP_MS : BACKOFF_CAP_MS;
+      const cap = fault === 'permanent' ? Math.min(PERMANENT_CAP_MS, this.#capMs) : this.#capMs;
       this.#retryAt = now + this.#delay(cap);
     }
     // A full server is no outage: it works, only not for us.

@@ -43,6 +43,9 @@ export interface Settings {
   readonly connectConcurrency: number;
   readonly reconnectTimeoutMs: number;
   readonly autoOpen: boolean;
+  readonly dev: boolean;
+  /** As pg: each failed connect fails the first waiter, and pg's texts stand in front. */
+  readonly pgManners: boolean;
 }
 
 /** The user's callbacks, already bound to what they expect to be given. */
@@ -105,8 +108,8 @@ export interface Household<S extends Session> extends Ports {
   verified(slot: Slot<S>, now: number): void;
   /** Balances waiters, idle slots and connects. Cheap, and right at any time. (dispatcher) */
   pump(): void;
-  /** Rejects every waiter with what `error` makes for each. (dispatcher) */
-  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error): number;
+  /** Rejects the waiters, or the first `most` of them, with what `error` makes for each. (dispatcher) */
+  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error, most?: number): number;
   /** Checks a slot at rest; the promise tells how it went. (health) */
   examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'>;
   /** Examines stale idle slots, one for each waiter that has none under way. (health) */

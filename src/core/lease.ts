@@ -25,6 +25,7 @@ export class Lease<S extends Session> implements LeaseRecord {
   readonly id: number;
   readonly session: S;
   readonly label: string | undefined;
+  origin: object | undefined;
   readonly #home: LeaseHome<S>;
   readonly #slot: Slot<S>;
   /** Negative while it is out; else the monotonic time of the release, and how long it was held. */
@@ -32,12 +33,13 @@ export class Lease<S extends Session> implements LeaseRecord {
   #heldMs = -1;
   #extras: Extras | undefined = undefined;
 
-  constructor(home: LeaseHome<S>, slot: Slot<S>, id: number, label: string | undefined) {
+  constructor(home: LeaseHome<S>, slot: Slot<S>, id: number, label: string | undefined, origin: object | undefined) {
     this.#home = home;
     this.#slot = slot;
     this.session = slot.session as S;
     this.id = id;
     this.label = label;
+    this.origin = origin;
   }
 
   /** Monotonic time of the hand-over, in milliseconds. */

@@ -54,17 +54,21 @@ export class Lifecycle<S extends Session> {
       case 'opening':
         return undefined;
       case 'created':
-        if (!house.settings.autoOpen) return closedError(house.settings.name, this.phase);
+        if (!house.settings.autoOpen) return closedError(house.settings, this.phase);
         this.#start('open');
+        if (house.settings.dev) {
+          const message = `${house.settings.name} was opened by its first use: open() it at start-up, so that a wrong password fails the boot and not the first user`;
+          house.reporter.report({ code: 'OXBOW_IMPLICIT_OPEN', message });
+        }
         return undefined;
       case 'paused':
         return this.#refusesWhilePaused
           ? new PoolPausedError(house.settings.name, house.clock.now() - this.#pausedAt)
           : undefined;
       case 'closing':
-        return house.tasks.holdsLease() ? undefined : closedError(house.settings.name, this.phase);
+        return house.tasks.holdsLease() ? undefined : closedError(house.settings, this.phase);
       case 'closed':
-        return closedError(house.settings.name, this.phase);
+        return closedError(house.settings, this.phase);
     }
   }
 
@@ -73,7 +77,7 @@ export class Lifecycle<S extends Session> {
     // Opened by its first use and never connected since: whoever says open() wants to know whether it can.
     if (this.phase === 'open') return this.#proven || options.wait === false ? Promise.resolve() : this.ready(options);
     if (this.phase === 'opening') return options.wait === false ? Promise.resolve() : this.#whenReady(options, false);
-    if (this.phase !== 'created') return Promise.reject(closedError(this.#house.settings.name, this.phase));
+    if (this.phase !== 'created') return Promise.reject(closedError(this.#house.settings, this.phase));
     if (options.wait === false) {
       this.#start('open');
       return Promise.resolve();
@@ -86,7 +90,7 @@ export class Lifecycle<S extends Session> {
   ready(options: ReadyWait = {}): Promise<void> {
     if (this.phase === 'created') return this.open(options);
     if (this.phase === 'closing' || this.phase === 'closed') {
-      return Promise.reject(closedError(this.#house.settings.name, this.phase));
+      return Promise.reject(closedError(this.#house.settings, this.phase));
     }
     return this.#whenReady(options, false);
   }
@@ -94,7 +98,7 @@ export class Lifecycle<S extends Session> {
   pause(borrowers: 'wait' | 'reject'): Promise<void> {
     const house = this.#house;
     if (this.phase !== 'open' && this.phase !== 'paused') {
-      return Promise.reject(notOpenError(house.settings.name, this.phase));
+      return Promise.reject(notOpenError(house.settings, this.phase));
     }
     if (this.phase === 'open') {
       this.#pausedAt = house.clock.now();
@@ -139,6 +143,8 @@ export class Lifecycle<S extends Session> {
     if (this.phase === 'opening') this.become('open');
     this.#readiness.resolveAll();
     this.#watch();
+    // What was opened for the proof may be more than the pool keeps.
+    house.lookBy(house.clock.now());
   }
 
   /** Connecting failed and no later attempt can succeed. */
@@ -151,7 +157,7 @@ export class Lifecycle<S extends Session> {
 
   /** The pool closes: nobody waits for it to be ready or quiet any more. */
   endWaits(): void {
-    const error = closedError(this.#house.settings.name, this.phase);
+    const error = closedError(this.#house.settings, this.phase);
     this.#readiness.rejectAll(() => error);
     this.#wakeQuiet();
   }
@@ -186,6 +192,7 @@ export class Lifecycle<S extends Session> {
     const house = this.#house;
     const now = house.clock.now();
     const facts = {
+      pgManners: house.settings.pgManners,
       snapshot: house.snapshot(),
       explanation: undefined,
       waitedMs: now - waiter.since,

@@ -249,13 +249,17 @@ export class Opener<S extends Session> {
     const where = target === undefined ? '' : ` to ${target}`;
     const wrap = (): ConnectError =>
       new ConnectError(
-        `${house.settings.name}: cannot connect${where}: ${error.message}`,
+        house.settings.pgManners
+          ? `${error.message} (${house.settings.name}: cannot connect${where})`
+          : `${house.settings.name}: cannot connect${where}: ${error.message}`,
         { host: target, transient: !permanent },
         error,
       );
     const alive = house.book.living > house.book.count(State.opening);
     if (permanent && !alive) {
       house.turnAway('connect', wrap);
+    } else if (house.settings.pgManners) {
+      house.turnAway('connect', wrap, 1);
     } else if (permanent) {
       if (this.#askedAnew) {
         const message = `${house.settings.name}: cannot connect${where}: ${error.message}; going on with what is open`;

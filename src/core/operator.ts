@@ -80,10 +80,12 @@ export class Operator<S extends Session> {
   }
 
   /** Asks the idle connections for a proof of life, one after the other, so that the rest can be lent meanwhile. */
-  async check(): Promise<CheckReport> {
+  async check(timeoutMs: number): Promise<CheckReport> {
     const house = this.#house;
+    const until = house.clock.now() + timeoutMs;
     const report: CheckReport = { tested: 0, kept: 0, replaced: 0, late: 0 };
     for (const slot of [...house.idle.fromOldest()]) {
+      if (house.clock.now() >= until) break;
       if (slot.state !== State.idle) continue;
       report.tested += 1;
       report[await house.examine(slot, false)] += 1;

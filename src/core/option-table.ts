@@ -60,6 +60,12 @@ export interface ChoiceSpec extends Common {
   readonly later: readonly string[];
 }
 
+/** True, false, or one of `words`. */
+export interface SwitchSpec extends Common {
+  readonly kind: 'switch';
+  readonly words: readonly string[];
+}
+
 export interface FunctionSpec extends Common {
   readonly kind: 'function';
 }
@@ -70,7 +76,7 @@ export interface PortSpec extends Common {
   readonly methods: readonly string[];
 }
 
-export type OptionSpec = NumberSpec | TextSpec | FlagSpec | ChoiceSpec | FunctionSpec | PortSpec;
+export type OptionSpec = NumberSpec | TextSpec | FlagSpec | ChoiceSpec | SwitchSpec | FunctionSpec | PortSpec;
 
 /** The longest time a timer of JavaScript can run: 24.8 days. */
 export const MAX_INT: number = 2 ** 31 - 1;
@@ -273,6 +279,13 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
   },
   autoOpen: { ...base, kind: 'flag', default: both(true), doc: 'the first use opens the pool' },
   dev: { ...base, kind: 'flag', default: nothing, doc: 'more warnings; by default as OXBOW_DEV and NODE_ENV say' },
+  callSites: {
+    ...base,
+    kind: 'switch',
+    words: ['auto'],
+    default: both('auto'),
+    doc: 'note where each lease was taken: always, never, or where it is likely to be asked for',
+  },
   logger: {
     ...base,
     kind: 'port',
@@ -300,7 +313,6 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
 /** Documented for later versions. Refused until then: passed on to the client they would be ignored in silence. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
   'silentAfterMs',
-  'callSites',
   'leakAfterMs',
   'borrowLimitMs',
   'nestedAcquire',

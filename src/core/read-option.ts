@@ -16,6 +16,9 @@ export function readOption(given: string, value: unknown, spec: OptionSpec, alia
     case 'flag':
       if (typeof value === 'boolean') return value;
       throw new OptionError(given, value, 'true or false');
+    case 'switch':
+      if (typeof value === 'boolean' || spec.words.some((word) => word === value)) return value;
+      throw new OptionError(given, value, `true, false or ${spec.words.map((word) => `'${word}'`).join(', ')}`);
     case 'choice': {
       if (typeof value === 'function' || spec.words.some((word) => word === value)) return value;
       const words = spec.words.map((word) => `'${word}'`).join(', ');

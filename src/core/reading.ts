@@ -2,7 +2,7 @@
 // that `popStats` zeroes.
 
 import type { Session } from '../contracts/driver.ts';
-import type { Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+import type { Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import type { Household } from './household.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
@@ -53,6 +53,27 @@ export class Reading<S extends Session> {
     const stats = this.stats();
     this.#house.counters.clear();
     return stats;
+  }
+
+  /** How the pool is doing, from what it has counted; takes no connection. */
+  health(): Health {
+    const { book, clock, governor, queue, settings, slots } = this.#house;
+    const open = book.count(State.idle) + book.count(State.lent) + book.count(State.returning);
+    if (open === 0 && governor.refusing) return 'down';
+    if (queue.first === null) return 'up';
+    const patienceMs = settings.acquireTimeoutMs / 2;
+    const now = clock.now();
+    let lastLentAt = -Infinity;
+    for (const slot of slots) if (slot.uses > 0) lastLentAt = Math.max(lastLentAt, slot.lentAt);
+    return now - queue.first.since >= patienceMs && now - lastLentAt >= patienceMs ? 'stuck' : 'busy';
+  }
+
+  /** Lent connections that are past their lifetime and will be replaced at their return. */
+  expired(): number {
+    const now = this.#house.clock.now();
+    let count = 0;
+    for (const slot of this.#house.lent) if (now >= slot.expiresAt) count += 1;
+    return count;
   }
 
   /** Longest held first. */

@@ -1,12 +1,18 @@
 // The errors that a borrower is turned away with: their texts, made of figures. Pure; decides nothing.
 
 import type { Session } from '../contracts/driver.ts';
-import { PG_CLOSED_TEXT, PoolClosedError, PoolTimeoutError, QueueFullError } from '../contracts/errors.ts';
+import {
+  PG_CLOSED_TEXT,
+  PG_TIMEOUT_TEXT,
+  PoolClosedError,
+  PoolTimeoutError,
+  QueueFullError,
+} from '../contracts/errors.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import type { Failure } from './governor.ts';
-import type { Household } from './household.ts';
+import type { Household, Settings } from './household.ts';
 
 /** Whole seconds from ten on, tenths below, milliseconds below one. */
 export function duration(ms: number): string {
@@ -30,7 +36,13 @@ export function standing(s: PoolSnapshot): string {
   return parts.join(', ');
 }
 
+/** pg's words, which people match, where they look for them. */
+function withPgText(text: string, pgText: string, pgManners: boolean): string {
+  return pgManners ? `${pgText}: ${text}` : `${text}; ${pgText}`;
+}
+
 export interface TimeoutFacts {
+  readonly pgManners: boolean;
   readonly snapshot: PoolSnapshot;
   readonly explanation: Explanation | undefined;
   readonly waitedMs: number;
@@ -52,7 +64,7 @@ export function timeoutError(f: TimeoutFacts): PoolTimeoutError {
   if (f.givenBackMs > 0) {
     text += `; the event loop was blocked, ${duration(f.givenBackMs)} of that were given back`;
   }
-  return new PoolTimeoutError(text, f, f.failure?.error);
+  return new PoolTimeoutError(withPgText(text, PG_TIMEOUT_TEXT, f.pgManners), f, f.failure?.error);
 }
 
 export function queueFullError(snapshot: PoolSnapshot, maxWaiting: number): QueueFullError {
@@ -60,20 +72,23 @@ export function queueFullError(snapshot: PoolSnapshot, maxWaiting: number): Queu
   return new QueueFullError(text, snapshot);
 }
 
-export function closedError(name: string, phase: Phase): PoolClosedError {
+export function closedError({ name, pgManners }: Named, phase: Phase): PoolClosedError {
   const text =
     phase === 'created'
       ? `${name} is not open yet: call open() first (autoOpen is false)`
       : phase === 'closing'
         ? `${name} is closing and lends nothing more`
         : `${name} is closed and cannot be used again`;
-  return new PoolClosedError(phase === 'created' ? text : `${text}; ${PG_CLOSED_TEXT}`, phase);
+  return new PoolClosedError(phase === 'created' ? text : withPgText(text, PG_CLOSED_TEXT, pgManners), phase);
 }
 
+/** Of the settings, what an error's text depends on. */
+type Named = Pick<Settings, 'name' | 'pgManners'>;
+
 /** For what only an open pool can do. */
-export function notOpenError(name: string, phase: Phase): PoolClosedError {
-  if (phase === 'closing' || phase === 'closed') return closedError(name, phase);
-  return new PoolClosedError(`${name} is not open yet (${phase}): wait for open() or ready() first`, phase);
+export function notOpenError(settings: Named, phase: Phase): PoolClosedError {
+  if (phase === 'closing' || phase === 'closed') return closedError(settings, phase);
+  return new PoolClosedError(`${settings.name} is not open yet (${phase}): wait for open() or ready() first`, phase);
 }
 
 /** The last failed connect, if it is still going on or fell into the time waited. */

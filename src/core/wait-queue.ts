@@ -19,18 +19,22 @@ export class Waiter<S extends Session> extends Deadline implements Linked<Waiter
   next: Waiter<S> | null = null;
   readonly since: number;
   readonly request: Request | undefined;
+  /** What the ledger noted when it was asked. */
+  readonly origin: object | undefined;
   readonly resolve: (lease: Lease<S>) => void;
   readonly reject: (error: unknown) => void;
 
   constructor(
     since: number,
     request: Request | undefined,
+    origin: object | undefined,
     resolve: (lease: Lease<S>) => void,
     reject: (error: unknown) => void,
   ) {
     super();
     this.since = since;
     this.request = request;
+    this.origin = origin;
     this.resolve = resolve;
     this.reject = reject;
   }

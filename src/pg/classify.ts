@@ -9,6 +9,7 @@ const PERMANENT = new Set([
   '3F000',
   '42501',
   '42704',
+  'INVALID_OPTION',
   'ERR_INVALID_URL',
   'ERR_INVALID_ARG_TYPE',
   'ERR_SOCKET_BAD_PORT',

@@ -4,6 +4,7 @@
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Fault, OpenAttempt } from '../contracts/driver.ts';
+import { OptionError } from '../contracts/errors.ts';
 import { classify, legible } from './classify.ts';
 import { destroyed, PgSession } from './session.ts';
 import { type ClientClass, internals } from './shapes.ts';
@@ -13,6 +14,8 @@ export interface PgDriverOptions {
   readonly Client: ClientClass;
   /** Given to each client as it is. */
   readonly config: pg.ClientConfig;
+  /** Asked once per attempt; what it returns wins over `config`. */
+  readonly connection: (() => unknown) | undefined;
   readonly clock: Clock;
   /** Idle sockets do not keep the process alive; the pool holds it while anything is in use. */
   readonly unref: boolean;
@@ -29,7 +32,9 @@ export class PgDriver implements Driver<PgSession> {
   }
 
   async open(attempt: OpenAttempt): Promise<PgSession> {
-    const { Client, config, clock, unref, queryTimeoutMs } = this.#options;
+    const { Client, clock, unref, queryTimeoutMs } = this.#options;
+    const config = await step('settings', this.#settings());
+    attempt.signal.throwIfAborted();
     let client: pg.Client;
     try {
       client = new Client(config);
@@ -54,6 +59,15 @@ export class PgDriver implements Driver<PgSession> {
     }
     if (unref) connection.stream.unref();
     return new PgSession(client, clock, queryTimeoutMs);
+  }
+
+  async #settings(): Promise<pg.ClientConfig> {
+    const { config, connection } = this.#options;
+    if (connection === undefined) return config;
+    const given: unknown = await step('settings', Promise.resolve(connection()));
+    if (typeof given === 'string') return { ...config, connectionString: given };
+    if (typeof given === 'object' && given !== null) return { ...config, ...given };
+    throw new OptionError('connection', given, 'a function that returns connection settings or a connection string');
   }
 
   classify(error: unknown): Fault {

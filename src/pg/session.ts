@@ -19,6 +19,8 @@ export class PgSession implements Session {
   /** The pool's default deadline of a query, for whoever runs one. */
   readonly queryTimeoutMs: number;
   quietSince: number | undefined = undefined;
+  /** How many statements have gone to the server. */
+  sent = 0;
   /** A cancel under way. Nothing may be started before it has ended: it would hit that instead. */
   settling: Promise<boolean> | undefined = undefined;
   readonly #inside: PgInternals;
@@ -168,10 +170,12 @@ export class PgSession implements Session {
     const { query, parse } = connection;
     connection.query = (text) => {
       this.#statement = text;
+      this.sent += 1;
       query.call(connection, text);
     };
     connection.parse = (prepared, more) => {
       this.#statement = prepared.text;
+      this.sent += 1;
       parse.call(connection, prepared, more);
     };
   }

@@ -5,7 +5,9 @@ import type pg from 'pg';
 import { Lease as CoreLease } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
 import { isSubmittable, limitsOf, type QueryOptions, runQuery } from './query.ts';
-import { inTransaction, type Transaction } from './transaction.ts';
+import type { TransactionOptions } from './requests.ts';
+import { isCommit } from './stray.ts';
+import { inTransaction, notKept, planOf, type Transaction } from './transaction.ts';
 
 type Query = pg.Client['query'];
 
@@ -20,7 +22,7 @@ export interface Lease extends AsyncDisposable {
   readonly heldMs: number;
   query: Query & (<R extends pg.QueryResultRow>(query: QueryOptions, values?: unknown[]) => Promise<pg.QueryResult<R>>);
   /** Runs `fn` between BEGIN and COMMIT; rolls back if it throws. */
-  transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T>;
+  transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Gives the connection back: `undefined`, `null`, `false` for reuse, anything else to have it replaced. A second call throws. */
   release(reason?: Error | boolean | null): void;
 }
@@ -31,8 +33,8 @@ export class PoolLease extends CoreLease<PgSession> implements Lease {
     return this.session.client;
   }
 
-  transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
-    return inTransaction(this, fn);
+  async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    return inTransaction(this, this.session.clock, planOf(options), fn);
   }
 
   /** Releases, unless that was done, and resolves when the connection is clean again or gone. */
@@ -61,5 +63,8 @@ Object.defineProperty(PoolLease.prototype, 'query', {
 });
 
 async function ask({ session }: PoolLease, query: unknown, values: unknown): Promise<pg.QueryResult> {
-  return runQuery(session, session.clock, [query, values], limitsOf(query, session.queryTimeoutMs));
+  const result = await runQuery(session, session.clock, [query, values], limitsOf(query, session.queryTimeoutMs));
+  // The server says so in its answer alone, and nobody reads that.
+  if (result?.command === 'ROLLBACK' && isCommit(query)) throw notKept(undefined);
+  return result;
 }

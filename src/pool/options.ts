@@ -4,6 +4,7 @@
 import type pg from 'pg';
 import type { AllOptions, ResolvedOptions } from '../contracts/options.ts';
 import type { Hooks, Settings } from '../core/household.ts';
+import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
 import { PG_KEYS } from '../pg/client-keys.ts';
 import type { PgSession } from '../pg/session.ts';
@@ -24,10 +25,10 @@ export interface PoolSettings {
 let pools = 0;
 
 /** Checks and completes what the user wrote; throws an `OptionError` before anything was done. */
-export function poolSettings(given: PoolOptions | string, owner: () => Pool): PoolSettings {
+export function poolSettings(given: PoolOptions | string, personality: Personality, owner: () => Pool): PoolSettings {
   const input: unknown = typeof given === 'string' ? { connectionString: given } : given;
   const { engine: options, client } = resolveOptions<pg.Client, Pool>(input, {
-    personality: 'oxbow',
+    personality,
     foreignKeys: PG_KEYS,
     env: process.env,
   });
@@ -40,6 +41,7 @@ export function poolSettings(given: PoolOptions | string, owner: () => Pool): Po
     name,
     check: typeof check === 'function' ? 'custom' : check,
     reset: typeof reset === 'function' ? 'custom' : reset,
+    pgManners: personality === 'pg',
   };
   const hooks: Hooks<PgSession> = {
     configure: configure && ((session) => configure(session.client)),

@@ -8,32 +8,38 @@ import type { Driver } from '../contracts/driver.ts';
 import { OptionError, PoolClosedError } from '../contracts/errors.ts';
 import type { Observer } from '../contracts/events.ts';
 import type { Phase } from '../contracts/phase.ts';
-import type { CheckReport, CloseReport, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { Engine } from '../core/engine.ts';
+import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
+import { CallSites } from '../diagnosis/call-sites.ts';
 import { systemClock } from '../foundation/system-clock.ts';
 import { PgDriver } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
-import { checkOut } from './checkout.ts';
 import { detachedTasks } from './detached.ts';
+import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
+import { lendTo } from './lending.ts';
 import { Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
-import { limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
-import type { AcquireOptions, CloseOptions, OpenOptions, WaitOptions } from './requests.ts';
-import type { Transaction } from './transaction.ts';
+import { PgEvents } from './pg-events.ts';
+import { pgOptions, showServer } from './pg-options.ts';
+import { PoolQuery } from './pool-query.ts';
+import type { QueryOptions } from './query.ts';
+import type {
+  AcquireOptions,
+  CheckOptions,
+  CloseOptions,
+  OpenOptions,
+  TransactionOptions,
+  WaitOptions,
+} from './requests.ts';
+import { planOf, type Transaction } from './transaction.ts';
 import { Warnings } from './warnings.ts';
 
 const DRAIN_MS = 30_000;
 const CANCEL_MS = 1_000;
-
-type ConnectCallback = (
-  error: Error | undefined,
-  client: pg.PoolClient | undefined,
-  done: (release?: unknown) => void,
-) => void;
-type QueryCallback = (error: Error | undefined, result?: pg.QueryResult) => void;
 
 /** pg's class at run time; its declarations would forbid accessors where it has fields. */
 const Base = pg.Pool as unknown as new (config?: pg.PoolConfig) => EventEmitter & { options: pg.PoolOptions };
@@ -44,18 +50,19 @@ export interface Pool {
     (<R extends pg.QueryResultRow>(query: QueryOptions, values?: unknown[]) => Promise<pg.QueryResult<R>>);
   connect: pg.Pool['connect'];
   end: pg.Pool['end'];
-  /** pg's own getter; it counts what pg's constructor left empty. */
-  readonly expiredCount: number;
 }
 
 /** A PostgreSQL connection pool. Making one does no I/O and sets no timer; the first use, or `open()`, opens it. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the interface above restates pg's overloads, which a class cannot inherit as methods
 export class Pool extends Base implements AsyncDisposable {
+  /** Whose defaults and manners this class has: ours, or in the subclass of `oxbow/pg` pg's. */
+  protected static readonly personality: Personality = 'oxbow';
   readonly name: string;
   readonly #engine: Engine<PgSession, PoolLease>;
   readonly #observers: Observers;
-  readonly #clock: Clock;
   readonly #options: Resolved;
+  readonly #personality: Personality;
+  readonly #queries: PoolQuery;
   #endCalled = false;
 
   static {
@@ -65,51 +72,58 @@ export class Pool extends Base implements AsyncDisposable {
     const method = (name: string, value: (this: Pool, ...args: never[]) => unknown): void => {
       Object.defineProperty(Pool.prototype, name, { value, configurable: true, writable: true });
     };
-    method('connect', function connect(callback?: ConnectCallback) {
-      return this.#connect(callback);
+    method('connect', function connect(callback?: face.ConnectCallback) {
+      return face.connect(this.#engine.acquire(), callback);
     });
-    method('query', function query(text: unknown, values?: unknown, callback?: QueryCallback) {
-      return this.#dispatch(text, values, callback);
+    method('query', function query(text: unknown, values?: unknown, callback?: face.QueryCallback) {
+      return face.query((args) => this.#queries.run(args), text, values, callback);
     });
-    method('end', function end(callback?: (error?: Error) => void) {
-      return this.#end(callback);
+    method('end', function end(callback?: face.EndCallback) {
+      return face.end(this.#endOnce(), callback);
     });
   }
 
   constructor(options: PoolOptions | string = {}) {
-    const made = poolSettings(options, () => this);
+    const personality = new.target.personality;
+    const made = poolSettings(options, personality, () => this);
     const resolved = made.options;
-    super({
-      ...made.client,
-      max: resolved.max,
-      min: resolved.min,
-      // In pg's words 0 means never; at once is as near as 1 ms.
-      idleTimeoutMillis: resolved.idleTimeoutMs === Infinity ? 0 : Math.max(1, resolved.idleTimeoutMs),
-      allowExitOnIdle: resolved.allowExitOnIdle,
-    });
-    hide(this.options, 'connectionString');
+    super(pgOptions(made.client, resolved));
+    const Client = (made.client.Client as ClientClass | undefined) ?? pg.Client;
+    showServer(this.options, made.client, Client);
     this.name = made.settings.name;
-    const clock = resolved.clock ?? systemClock;
-    this.#clock = clock;
+    const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
+    this.#personality = personality;
+    const { connection, ...config } = made.client;
     const driver =
       resolved.driver ??
       new PgDriver({
-        Client: (made.client.Client as ClientClass | undefined) ?? pg.Client,
-        config: made.client,
+        Client,
+        config,
+        connection: connection as (() => unknown) | undefined,
         clock,
         unref: resolved.allowExitOnIdle,
         queryTimeoutMs: resolved.queryTimeoutMs,
       });
-    this.#observers = new Observers(new Warnings(resolved.logger));
+    const warnings = new Warnings(resolved.logger);
+    this.#observers = new Observers(warnings, new PgEvents(this, warnings));
+    const { callSites, dev } = resolved;
+    const mode =
+      callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';
     this.#engine = new Engine<PgSession, PoolLease>({
       settings: made.settings,
       clock,
       driver: driver as Driver<PgSession>,
       hooks: made.hooks,
-      ports: { events: this.#observers, reporter: this.#observers, tasks: detachedTasks },
+      ports: {
+        events: this.#observers,
+        reporter: this.#observers,
+        tasks: detachedTasks,
+        ledger: new CallSites(mode),
+      },
       Lease: PoolLease,
     });
+    this.#queries = new PoolQuery(this.#engine, clock, resolved);
   }
 
   // Life cycle
@@ -153,20 +167,19 @@ export class Pool extends Base implements AsyncDisposable {
     return this.#engine.tryAcquire();
   }
 
-  /** Lends a connection to `fn` for as long as its promise takes. */
+  /**
+   * Lends a connection to `fn` for as long as its promise takes. An abort of `options.signal` takes it away: what runs is cancelled,
+   * what is open rolled back, and the call rejects with the signal's reason once `fn` has settled.
+   */
   async use<T>(fn: (lease: Lease) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
     const lease = await this.#engine.acquire(options);
-    try {
-      return await fn(lease);
-    } finally {
-      if (!lease.released) lease.release();
-      await lease.whenReturned();
-    }
+    return lendTo(lease, fn, options?.signal, this.#options.returnTimeoutMs);
   }
 
   /** Lends a connection to `fn` inside a transaction: COMMIT when it resolves, ROLLBACK when it throws. */
-  transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
-    return this.use((lease) => lease.transaction(fn), options);
+  async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    planOf(options);
+    return this.use((lease) => lease.transaction(fn, options), options);
   }
 
   // Operating
@@ -189,8 +202,10 @@ export class Pool extends Base implements AsyncDisposable {
   }
 
   /** Tests the idle connections, one at a time, and replaces dead ones. */
-  check(): Promise<CheckReport> {
-    return this.#engine.check();
+  check(options: CheckOptions = {}): Promise<CheckReport> {
+    const { timeoutMs = Infinity } = options;
+    mustBeTime('timeoutMs', timeoutMs);
+    return this.#engine.check(timeoutMs);
   }
 
   /** Closes idle connections now until `to` (0) are left; resolves with how many. May go below `min` until the next use. */
@@ -229,9 +244,25 @@ export class Pool extends Base implements AsyncDisposable {
     return this.#engine.holders();
   }
 
+  /** `down`, `stuck`, `busy` or `up`, from counters; takes no connection. */
+  health(): Health {
+    return this.#engine.health();
+  }
+
   /** Calls the observer's methods synchronously for each event; returns the undo. */
   observe(observer: Partial<Observer>): () => void {
     return this.#observers.add(observer);
+  }
+
+  /** For a test's `afterEach`: throws if anything is still lent, and says who took it. */
+  assertIdle(): void {
+    const holders = this.holders();
+    if (holders.length === 0) return;
+    const lines = holders.map((h) => {
+      const what = h.lastStatement === undefined ? '' : ` after ${h.lastStatement}`;
+      return `  lease ${h.id}${h.label === undefined ? '' : ` (${h.label})`} taken at ${h.site ?? 'an unknown place'}${what}`;
+    });
+    throw new Error(`${this.name}: ${holders.length} still lent:\n${lines.join('\n')}`);
   }
 
   // pg.Pool
@@ -249,6 +280,10 @@ export class Pool extends Base implements AsyncDisposable {
     return this.snapshot().waiting;
   }
 
+  get expiredCount(): number {
+    return this.#engine.expired();
+  }
+
   get ending(): boolean {
     const { phase } = this;
     return phase === 'closing' || phase === 'closed';
@@ -264,73 +299,15 @@ export class Pool extends Base implements AsyncDisposable {
   /** pg's constructor assigns it. */
   set ended(_value: boolean) {}
 
-  #connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
-    const checkedOut = this.#engine.acquire().then(checkOut);
-    if (callback === undefined) return checkedOut.then(({ client }) => client);
-    return answer(
-      checkedOut,
-      ({ client, release }) => callback(undefined, client, release as (release?: unknown) => void),
-      (error) => callback(error, undefined, () => {}),
-    );
-  }
-
-  /** pg's overloads: values may be left out, a callback may stand last and is then the only answer. */
-  #dispatch(text: unknown, values: unknown, callback: QueryCallback | undefined): Promise<pg.QueryResult> | undefined {
-    const given = typeof values === 'function' ? (values as QueryCallback) : callback;
-    if (typeof text === 'function') {
-      const error = new Error('Passing a function as the first parameter to pool.query is not supported');
-      return answer(Promise.reject(error), () => {}, text as QueryCallback);
-    }
-    const result = this.#query([text, typeof values === 'function' ? undefined : values]);
-    return given === undefined ? result : answer(result, (value) => given(undefined, value), given);
-  }
-
-  /** One deadline over waiting and running. */
-  async #query(args: QueryArguments): Promise<pg.QueryResult> {
-    const began = this.#engine.now();
-    const limits = limitsOf(args[0], this.#options.queryTimeoutMs);
-    const { timeoutMs, signal } = limits;
-    const acquireTimeoutMs = Math.min(timeoutMs, this.#options.acquireTimeoutMs);
-    const lease = await this.#engine.acquire({ acquireTimeoutMs, signal });
-    try {
-      return await runQuery(lease.session, this.#clock, args, limits, this.#engine.now() - began);
-    } finally {
-      lease.release();
-    }
-  }
-
-  #end(callback?: (error?: Error) => void): Promise<void> | undefined {
-    const ending = this.#endOnce();
-    return callback === undefined ? ending : answer(ending, () => callback(), callback);
-  }
-
-  /** As pg: waits for lent connections without limit; waiters are turned away. */
+  /** As pg: waits for lent connections without limit. Waiters are turned away; by pg's manners, served. */
   #endOnce(): Promise<void> {
     if (this.#endCalled) return Promise.reject(new PoolClosedError('Called end on pool more than once', this.phase));
     this.#endCalled = true;
-    return this.#engine.close({ drainMs: Infinity, cancelMs: CANCEL_MS, waiting: 'reject' }).then(() => {});
+    const waiting = this.#personality === 'pg' ? 'serve' : 'reject';
+    return this.#engine.close({ drainMs: Infinity, cancelMs: CANCEL_MS, waiting }).then(() => {});
   }
-}
-
-/** Answers by callback, in a turn of its own: what it throws is the process's business, as in pg, and no promise's. */
-function answer<T>(result: Promise<T>, done: (value: T) => void, failed: (error: Error) => void): undefined {
-  result.then(
-    (value) => queueMicrotask(() => done(value)),
-    (error: Error) => queueMicrotask(() => failed(error)),
-  );
 }
 
 function mustBeTime(option: string, value: number): void {
   if (!(value >= 0)) throw new OptionError(option, value, 'a number from 0, or Infinity');
-}
-
-/** Keeps a secret out of inspection and JSON. */
-function hide(options: object, key: string): void {
-  if (!(key in options)) return;
-  Object.defineProperty(options, key, {
-    enumerable: false,
-    configurable: true,
-    writable: true,
-    value: Reflect.get(options, key),
-  });
 }

@@ -237,7 +237,7 @@ test('returns and checks under way are waited for within their bounds', async ()
   const lease = await rig.get();
   lease.session.status = 'transaction';
   lease.release();
-  const check = watch(rig.engine.check());
+  const check = watch(rig.engine.check(Infinity));
   const closing = watch(rig.engine.close(CLOSURE));
   await rig.clock.advance(299);
   assert.equal(closing.settled, false);

@@ -123,6 +123,7 @@ test('a lost lease is told once to everybody: counter, event, ledger', async () 
   const rig = new Rig({
     ports: {
       ledger: {
+        asked: () => undefined,
         lent: (record) => void book.push(`lent ${record.id}`),
         returned: (record) => void book.push(`returned ${record.id}`),
         site: () => undefined,

@@ -346,7 +346,7 @@ test('check() tests the idle ones one at a time; the others can be lent meanwhil
     script: (call) => (call === 'ping' ? { afterMs: 50 } : undefined),
   });
   await rig.fill(4);
-  const report = watch(rig.engine.check());
+  const report = watch(rig.engine.check(Infinity));
   for (let n = 0; n < 3; n += 1) {
     await rig.clock.advance(20);
     assert.equal(rig.engine.snapshot().returning, 1, 'one at a time');
@@ -370,7 +370,7 @@ test('check() reports what it found, is bounded, and what it discards is replace
   };
   const began = rig.clock.now();
   let took = 0;
-  const report = watch(rig.engine.check().finally(() => (took = rig.clock.now() - began)));
+  const report = watch(rig.engine.check(Infinity).finally(() => (took = rig.clock.now() - began)));
   await rig.clock.advance(5_000);
   assert.ok(report.value);
   const { tested, kept, replaced, late } = report.value;
@@ -383,13 +383,13 @@ test('check() reports what it found, is bounded, and what it discards is replace
 
 test('check() of a pool without idle connections tests nothing', async () => {
   const rig = new Rig();
-  assert.deepEqual(await rig.engine.check(), { tested: 0, kept: 0, replaced: 0, late: 0 });
+  assert.deepEqual(await rig.engine.check(Infinity), { tested: 0, kept: 0, replaced: 0, late: 0 });
 });
 
 test('a close during check() ends it', async () => {
   const rig = new Rig({ script: (call) => (call === 'ping' ? { never: true } : undefined) });
   await rig.fill(3);
-  const report = watch(rig.engine.check());
+  const report = watch(rig.engine.check(Infinity));
   await rig.clock.advance(10);
   await rig.shut({ drainMs: 100, cancelMs: 10 });
   assert.ok(report.settled);

@@ -75,6 +75,7 @@ const DEFAULTS: Record<OptionName, readonly [unknown, unknown]> = {
   allowExitOnIdle: [true, false],
   autoOpen: [true, true],
   dev: [false, false],
+  callSites: ['auto', 'auto'],
   logger: [undefined, undefined],
   clock: [undefined, undefined],
   driver: [undefined, undefined],
@@ -190,17 +191,21 @@ describe('each option that is no number', () => {
     function: [fn, async () => {}],
     port: [],
     choice: [fn],
+    switch: [true, false],
   };
   for (const [name, spec] of SPECS) {
     if (spec.kind === 'ms' || spec.kind === 'count') continue;
 
     it(`${name} accepts its kind as it is and nothing else`, () => {
-      const good = [...(legal[spec.kind] ?? []), ...(spec.kind === 'choice' ? spec.words : [])];
+      const good = [
+        ...(legal[spec.kind] ?? []),
+        ...(spec.kind === 'choice' || spec.kind === 'switch' ? spec.words : []),
+      ];
       if (spec.kind === 'port') good.push(Object.fromEntries(spec.methods.map((method) => [method, fn])));
       for (const value of good) assert.equal(resultFor(name, { [name]: value }), value);
 
       const bad: unknown[] = [null, 5, Number.NaN, Symbol('x'), 5n, {}, []];
-      if (spec.kind !== 'flag') bad.push(true, false);
+      if (spec.kind !== 'flag' && spec.kind !== 'switch') bad.push(true, false);
       if (spec.kind !== 'text') bad.push('x', 'true');
       else bad.push(fn);
       if (spec.kind === 'text' && spec.min > 0) bad.push('', 'x'.repeat(spec.max + 1));

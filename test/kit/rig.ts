@@ -31,6 +31,8 @@ export const SETTINGS: Settings = {
   connectConcurrency: 3,
   reconnectTimeoutMs: 300_000,
   autoOpen: true,
+  dev: false,
+  pgManners: false,
 };
 
 export type ScriptedLease = Lease<ScriptedSession>;

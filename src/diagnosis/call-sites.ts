@@ -1,0 +1,81 @@
+// Where each lease was taken. Owns when a call site is noted, which costs a microsecond or two, and how a stack is read; the stack is
+// kept as it was captured and only turned into text when somebody asks. Knows no pool and no session.
+
+import { fileURLToPath } from 'node:url';
+import type { LeaseRecord, Ledger } from '../contracts/ledger.ts';
+
+/** `auto`: where it is likely to be asked for, and one in sixteen elsewhere. */
+export type CallSiteMode = 'always' | 'auto' | 'never';
+
+const ONE_IN = 16;
+/** So many waiters at most carry a stack of their own: it weighs more than the waiter. */
+const MOST_WAITING = 1_000;
+/** Our own frames and an ORM's come first. */
+const FRAMES = 24;
+
+/** Every file of this package lies below. */
+const OWN = new URL('../', import.meta.url).href;
+const FRAME = /^\s+at (?:.*?\()?((?:file:\/\/)?[^()\s]+?):(\d+):\d+\)?$/;
+
+/** The file and line of the first frame that is the user's: outside this package, and outside other packages if there is one. */
+export function siteOf(stack: string): string | undefined {
+  let library: string | undefined;
+  for (const line of stack.split('\n')) {
+    const found = FRAME.exec(line);
+    if (found === null) continue;
+    const [, where = '', row = ''] = found;
+    if (where.startsWith('node:') || where.startsWith(OWN) || where.startsWith(path(OWN))) continue;
+    const site = `${shortened(path(where))}:${row}`;
+    if (!/[\\/]node_modules[\\/]/.test(where)) return site;
+    library ??= site;
+  }
+  return library;
+}
+
+function path(where: string): string {
+  return where.startsWith('file:') ? fileURLToPath(where) : where;
+}
+
+/** Relative to where the process was started, if it lies there. */
+function shortened(file: string): string {
+  const here = `${process.cwd()}/`;
+  return file.startsWith(here) ? file.slice(here.length) : file;
+}
+
+function capture(): Error {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = FRAMES;
+  const error = new Error();
+  Error.stackTraceLimit = limit;
+  return error;
+}
+
+export class CallSites implements Ledger {
+  readonly #mode: CallSiteMode;
+  #count = 0;
+
+  constructor(mode: CallSiteMode) {
+    this.#mode = mode;
+  }
+
+  /** By the time a waiter is served its caller's stack is gone. */
+  asked(waiting: number): object | undefined {
+    return this.#mode === 'never' || (this.#mode === 'auto' && waiting >= MOST_WAITING) ? undefined : capture();
+  }
+
+  lent(record: LeaseRecord, crowded: boolean): void {
+    if (record.origin !== undefined || this.#mode === 'never') return;
+    if (this.#mode === 'auto' && !crowded) {
+      this.#count = (this.#count + 1) % ONE_IN;
+      if (this.#count !== 0) return;
+    }
+    record.origin = capture();
+  }
+
+  returned(): void {}
+
+  site(record: LeaseRecord): string | undefined {
+    const { origin } = record;
+    return origin instanceof Error ? siteOf(origin.stack ?? '') : undefined;
+  }
+}

@@ -1,0 +1,57 @@
+// pg's overloads: what a caller means by the arguments of `connect`, `query` and `end`, and how it wants to be answered. Owns the
+// shapes; what is done is told by the functions passed in.
+
+import type pg from 'pg';
+import { checkOut, type Release } from './checkout.ts';
+import type { PoolLease } from './lease.ts';
+import type { QueryArguments } from './query.ts';
+
+export type ConnectCallback = (
+  error: Error | undefined,
+  client: pg.PoolClient | undefined,
+  done: (release?: unknown) => void,
+) => void;
+export type QueryCallback = (error: Error | undefined, result?: pg.QueryResult) => void;
+export type EndCallback = (error?: Error) => void;
+
+export function connect(
+  acquired: Promise<PoolLease>,
+  callback: ConnectCallback | undefined,
+): Promise<pg.PoolClient> | undefined {
+  const checkedOut = acquired.then(checkOut);
+  if (callback === undefined) return checkedOut.then(({ client }) => client);
+  return answer(
+    checkedOut,
+    ({ client, release }: { client: pg.PoolClient; release: Release }) =>
+      callback(undefined, client, release as (release?: unknown) => void),
+    (error) => callback(error, undefined, () => {}),
+  );
+}
+
+/** Values may be left out; a callback may stand last and is then the only answer. */
+export function query(
+  run: (args: QueryArguments) => Promise<pg.QueryResult>,
+  text: unknown,
+  values: unknown,
+  callback: QueryCallback | undefined,
+): Promise<pg.QueryResult> | undefined {
+  const given = typeof values === 'function' ? (values as QueryCallback) : callback;
+  if (typeof text === 'function') {
+    const error = new Error('Passing a function as the first parameter to pool.query is not supported');
+    return answer(Promise.reject(error), () => {}, text as QueryCallback);
+  }
+  const result = run([text, typeof values === 'function' ? undefined : values]);
+  return given === undefined ? result : answer(result, (value) => given(undefined, value), given);
+}
+
+export function end(ending: Promise<void>, callback: EndCallback | undefined): Promise<void> | undefined {
+  return callback === undefined ? ending : answer(ending, () => callback(), callback);
+}
+
+/** Answers by callback, in a turn of its own: what it throws is the process's business, as in pg, and no promise's. */
+function answer<T>(result: Promise<T>, done: (value: T) => void, failed: (error: Error) => void): undefined {
+  result.then(
+    (value) => queueMicrotask(() => done(value)),
+    (error: Error) => queueMicrotask(() => failed(error)),
+  );
+}
