@@ -13,16 +13,25 @@ export {
   PoolTimeoutError,
   QueryTimeoutError,
   QueueFullError,
+  StrayTransactionError,
   TransactionRolledBackError,
 } from '../contracts/errors.ts';
 export type { Observer } from '../contracts/events.ts';
 export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 export type { Logger } from '../contracts/options.ts';
 export type { Phase } from '../contracts/phase.ts';
-export type { CheckReport, CloseReport, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+export type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 export type { Lease } from '../pool/lease.ts';
+export { onSignal, type SignalOptions, type StoppableServer } from '../pool/on-signal.ts';
 export type { PoolOptions } from '../pool/options.ts';
 export { Pool } from '../pool/pool.ts';
 export type { QueryOptions } from '../pool/query.ts';
-export type { AcquireOptions, CloseOptions, OpenOptions, WaitOptions } from '../pool/requests.ts';
+export type {
+  AcquireOptions,
+  CheckOptions,
+  CloseOptions,
+  OpenOptions,
+  TransactionOptions,
+  WaitOptions,
+} from '../pool/requests.ts';
 export type { Transaction } from '../pool/transaction.ts';

@@ -1,0 +1,29 @@
+// A pool that keeps nothing: for a database behind a server-side pooler, which keeps the connections. Owns what that means for the
+// options; the rest is the pool.
+
+import { OptionError } from '../contracts/errors.ts';
+import type { PoolOptions } from './options.ts';
+import { Pool } from './pool.ts';
+
+/**
+ * The same interface; a returned connection goes to a waiter if there is one, else it is closed. `open()` proves a connection and
+ * closes it. `min` must be 0; `max` still bounds the open sockets, and connects run in parallel.
+ */
+export class NullPool extends Pool {
+  static {
+    Object.defineProperty(NullPool, 'name', { value: 'NullPool', configurable: true });
+  }
+
+  constructor(options: PoolOptions | string = {}) {
+    const given: PoolOptions = typeof options === 'string' ? { connectionString: options } : options;
+    const min = Number(given.min ?? 0);
+    if (min !== 0) throw new OptionError('min', given.min, '0: a NullPool keeps no connection');
+    super({ connectConcurrency: 10_000, ...given, idleTimeoutMs: 0 });
+  }
+
+  override resize(sizes: { min?: number; max?: number }): void {
+    if (sizes.min !== undefined && sizes.min !== 0)
+      throw new OptionError('min', sizes.min, '0: a NullPool keeps no connection');
+    super.resize(sizes);
+  }
+}
