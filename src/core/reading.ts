@@ -100,7 +100,9 @@ export class Reading<S extends Session> {
     };
     const site = this.#house.ledger.site(lease);
     if (lease.label !== undefined) holder.label = lease.label;
-    if (session.lastStatement !== undefined) holder.lastStatement = session.lastStatement;
+    // What ran before belongs to another borrower.
+    const ran = busy || (session.quietSince ?? -1) >= lease.since;
+    if (ran && session.lastStatement !== undefined) holder.lastStatement = session.lastStatement;
     if (site !== undefined) holder.site = site;
     if (session.pid !== undefined) holder.pid = session.pid;
     return holder;
