@@ -52,6 +52,11 @@ export class ProxiedConnection implements FaultVerbs {
     });
   }
 
+  /** The port from which the client connected, by which a test finds the connection of a socket it has. */
+  get clientPort(): number | undefined {
+    return this.#client.remotePort;
+  }
+
   get kind(): ConnectionKind {
     return this.#frames.kind;
   }

@@ -219,3 +219,8 @@ export class ScriptedDriver implements Driver<ScriptedSession> {
     this.sockets -= 1;
   }
 }
+
+/** A driver without a server. Without a script every call succeeds at once; `driver.script` may be replaced at any time. */
+export function scriptedDriver(clock: Clock, script?: Script): ScriptedDriver {
+  return new ScriptedDriver(clock, script);
+}
