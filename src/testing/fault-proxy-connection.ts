@@ -24,6 +24,8 @@ export class ProxiedConnection implements FaultVerbs {
    * ended without it, or whose end is withheld from the server or the answer from it, only until its own end.
    */
   open = true;
+  /** It stopped counting because the client ended it, and not because the client was answered. */
+  abandoned = false;
   /** Resolves when both sockets are gone. */
   readonly closed: Promise<void>;
   readonly #client: Socket;
@@ -149,9 +151,10 @@ export class ProxiedConnection implements FaultVerbs {
       const answered = this.goodbye && !this.#toServer.withholdsEnding && !this.#toClient.withholdsEnding;
       this.#toServer.take('fin');
       tell({ type: 'ended', id, by: 'client', how: 'fin' });
-      if (!answered) this.#left();
+      if (!answered) this.#abandon();
     });
     client.on('error', () => {
+      this.#abandon();
       this.#toServer.take('reset');
       tell({ type: 'ended', id, by: 'client', how: 'reset' });
     });
@@ -197,6 +200,11 @@ export class ProxiedConnection implements FaultVerbs {
     const ms = this.#parts.cancelDelayMs();
     if (ms === Infinity) this.#toServer.stall();
     else if (ms > 0) this.#toServer.delay(ms);
+  }
+
+  #abandon(): void {
+    if (this.open) this.abandoned = true;
+    this.#left();
   }
 
   #left(): void {

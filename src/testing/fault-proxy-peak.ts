@@ -7,66 +7,53 @@ import type { ConnectionKind } from './fault-proxy-frames.ts';
 
 interface Counted {
   readonly open: boolean;
+  /** It is not open any more because the client ended it, not because it was answered. */
+  readonly abandoned: boolean;
   readonly kind: ConnectionKind;
 }
 
-/** Who was open when `newcomer` came. */
+/** Who was open when somebody new came, that one included. */
 interface Moment {
-  readonly newcomer: Counted;
-  readonly others: readonly Counted[];
+  members: readonly Counted[];
+  /** Turns of the event loop in which an end may still be read that came before. */
+  turns: number;
 }
 
-/**
- * Two connects and the end between them may be read as: new, new, its bytes, its end. One that was gone within so many turns of the
- * event loop is taken to have gone before whoever came in them.
- */
+/** A new connection, the last bytes of an old one and its end are read in as many turns, in this order at worst. */
 const TURNS = 3;
 
 export class Peak {
   #most = 0;
-  /** Not yet settled: some member may turn out to be a cancel request, or to have gone before. */
+  /** Not yet settled: some member may turn out to have gone before, or to be a cancel request. */
   #moments: Moment[] = [];
-  readonly #young = new Set<Counted>();
-  readonly #brief = new WeakSet<Counted>();
 
   get most(): number {
     this.#settle();
-    return Math.max(this.#most, ...this.#moments.map((moment) => this.#count(moment)));
+    return Math.max(this.#most, ...this.#moments.map(count));
   }
 
-  /** `newcomer` was accepted; `open` tells who is open when it is asked. */
-  accepted(newcomer: Counted, open: () => readonly Counted[]): void {
-    this.#young.add(newcomer);
-    // After this turn: an end that came before this connect may be read after it.
-    setImmediate(() => {
-      this.#moments.push({ newcomer, others: open().filter((one) => one !== newcomer) });
-      this.#grow(newcomer, TURNS);
-    });
-  }
-
-  left(one: Counted): void {
-    if (this.#young.has(one)) this.#brief.add(one);
-  }
-
-  #grow(one: Counted, turns: number): void {
-    if (turns > 0) {
-      setImmediate(() => this.#grow(one, turns - 1));
-      return;
-    }
-    this.#young.delete(one);
-    this.#settle();
+  /** `newcomer` was accepted, while `others` were open. */
+  accepted(newcomer: Counted, others: readonly Counted[]): void {
+    const moment: Moment = { members: [newcomer, ...others], turns: TURNS };
+    this.#moments.push(moment);
+    const turn = (): void => {
+      moment.turns -= 1;
+      moment.members = moment.members.filter((one) => one === newcomer || !one.abandoned);
+      if (moment.turns > 0) setImmediate(turn);
+      else this.#settle();
+    };
+    setImmediate(turn);
   }
 
   #settle(): void {
     this.#moments = this.#moments.filter((moment) => {
-      const undecided = (one: Counted): boolean => this.#young.has(one) || (one.open && one.kind === 'unknown');
-      if (undecided(moment.newcomer) || moment.others.some(undecided)) return true;
-      this.#most = Math.max(this.#most, this.#count(moment));
+      if (moment.turns > 0 || moment.members.some((one) => one.open && one.kind === 'unknown')) return true;
+      this.#most = Math.max(this.#most, count(moment));
       return false;
     });
   }
+}
 
-  #count({ newcomer, others }: Moment): number {
-    return [newcomer, ...others.filter((one) => !this.#brief.has(one))].filter((one) => one.kind !== 'cancel').length;
-  }
+function count({ members }: Moment): number {
+  return members.filter((one) => one.kind !== 'cancel').length;
 }

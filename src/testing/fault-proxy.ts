@@ -66,7 +66,10 @@ export class FaultProxy implements FaultVerbs, AsyncDisposable {
     return this.#openOnes().filter((one) => one.kind !== 'cancel').length;
   }
 
-  /** The most that `open` ever was. One that goes in the turn of the event loop in which another comes is taken to have gone first. */
+  /**
+   * The most that `open` ever was. One that its client ends within three turns of the event loop after another came is taken to
+   * have gone first: what a process reads then may have happened in either order.
+   */
   get peak(): number {
     return this.#peak.most;
   }
@@ -218,16 +221,14 @@ export class FaultProxy implements FaultVerbs, AsyncDisposable {
       tell: (event) => this.#tell(event),
       cancelDelayMs: () => this.#cancelDelayMs,
     });
+    this.#peak.accepted(connection, this.#openOnes());
     this.#connections.set(connection.id, connection);
     for (const verb of this.#standing.values()) void verb(connection);
-    this.#peak.accepted(connection, () => this.#openOnes());
     this.#tell({ type: 'accepted', id: connection.id });
   }
 
   #tell(event: ProxyEvent): void {
     if (event.type === 'bytes') this.bytes[event.direction] += event.count;
-    const connection = this.#connections.get(event.id);
-    if (event.type === 'left' && connection !== undefined) this.#peak.left(connection);
     if (event.type === 'closed') this.#connections.delete(event.id);
     if (event.type === 'kind' && event.kind === 'cancel') this.cancels += 1;
     for (const listener of this.#listeners) listener(event);
