@@ -213,7 +213,7 @@ test('pool: the sockets at the proxy never exceed max, however connections come 
   assert.ok(proxy.accepted > 100, `only ${proxy.accepted} connections`);
   assert.ok(proxy.peak <= 4, `${proxy.peak} sockets at once`);
   await pool.close();
-  await proxy.until(() => proxy.connections.length === 0);
+  await proxy.until(() => proxy.open === 0);
 });
 
 test('pool: a statement that still runs when its connection is destroyed is cancelled on the server', {
