@@ -8,10 +8,12 @@ import type { CloseReport } from '../contracts/snapshot.ts';
 import { systemClock } from '../foundation/system-clock.ts';
 import type { CloseOptions } from './requests.ts';
 
-/** What has to be stopped first: a `http.Server`, or anything that stops like one (a Fastify instance, say). */
+/** What has to be stopped first: a `http.Server`, a Fastify instance, or anything that stops like one: by calling back, or by a promise. */
 export interface StoppableServer {
-  close(done?: (error?: Error) => void): unknown;
+  close(done: (error?: Error) => void): unknown;
   closeIdleConnections?(): void;
+  /** Where a framework has its `http.Server`. */
+  readonly server?: { close(): unknown; closeIdleConnections?(): void };
 }
 
 /** What can be closed: a `Pool`. */
@@ -48,7 +50,9 @@ let stopping = 0;
 export function onSignal(pool: Closable, options: SignalOptions = {}): () => void {
   const { signals = ['SIGTERM', 'SIGINT'], server, close = {} } = options;
   const drainMs = close.drainMs ?? DRAIN_MS;
-  if (!(drainMs >= 0)) throw new OptionError('drainMs', drainMs, 'a number from 0, or Infinity');
+  for (const [name, ms] of Object.entries({ drainMs, cancelMs: close.cancelMs ?? 0 })) {
+    if (!(ms >= 0)) throw new OptionError(name, ms, 'a number from 0, or Infinity'); // now, and not when it is too late
+  }
   const remove = (): void => {
     for (const signal of signals) process.removeListener(signal, hear);
   };
@@ -138,6 +142,7 @@ class Stop {
     let sweeper: Timer | undefined;
     const sweep = (): void => {
       server.closeIdleConnections?.();
+      server.server?.closeIdleConnections?.();
       sweeper = systemClock.timer(SWEEP_MS, sweep);
     };
     let late: Timer | undefined;
