@@ -10,7 +10,7 @@ import type { CloseOptions } from './requests.ts';
 
 /** What has to be stopped first: a `http.Server`, a Fastify instance, or anything that stops like one: by calling back, or by a promise. */
 export interface StoppableServer {
-  close(done: (error?: Error) => void): unknown;
+  close(done: (error?: Error | null) => void): unknown;
   closeIdleConnections?(): void;
   /** Where a framework has its `http.Server`. */
   readonly server?: { close(): unknown; closeIdleConnections?(): void };
@@ -150,7 +150,7 @@ class Stop {
       await new Promise<void>((resolve, reject) => {
         this.#giveUpServer = resolve;
         late = systemClock.timer(this.#drainMs, resolve);
-        const stopped = (error?: Error): void => (error === undefined || wasStopped(error) ? resolve() : reject(error));
+        const stopped = (error?: Error | null): void => (error && !wasStopped(error) ? reject(error) : resolve());
         const answer = server.close(stopped);
         if (answer instanceof Promise) answer.then(() => resolve(), reject);
         sweep();

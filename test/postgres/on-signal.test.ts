@@ -64,8 +64,9 @@ async function start(t: TestContext, body: string, around: readonly string[] = [
   });
   const says = (line: string): Promise<string> =>
     eventually(`the program says ${line}`, () => {
-      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${errors}`);
-      return lines.find((said) => said.startsWith(line));
+      const found = lines.find((said) => said.startsWith(line));
+      if (found === undefined && child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${errors}`);
+      return found;
     });
   await says('up');
   return { child, name, lines, errors: () => errors, ended, says };
@@ -135,6 +136,33 @@ test('a request under way finishes, may still borrow, and only then the pool clo
   assert.deepEqual(program.lines.slice(-3), ['open', 'closing', 'closed']);
 });
 
+test('a Fastify app is a server as well: its answers go out, and no connection that is kept alive holds it up', async (t) => {
+  const program = await start(
+    t,
+    `const { default: Fastify } = await import(${JSON.stringify(import.meta.resolve('fastify'))});
+     const { oxbowFastify } = await import(${JSON.stringify(new URL('../../src/doors/fastify.js', import.meta.url).href)});
+     const app = Fastify();
+     app.register(oxbowFastify, config);
+     app.get('/', async () => {
+       say('asked');
+       await app.oxbow.query('SELECT pg_sleep(0.4)');
+       return (await app.oxbow.query("SELECT 'whole' AS said")).rows[0].said;
+     });
+     await app.ready();
+     app.oxbow.observe({ phase: ({ to }) => say(to) });
+     onSignal(app.oxbow, { server: app });
+     say('port ' + new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);`,
+  );
+  const answer = ask(t, await portOf(program), '/');
+  await program.says('asked');
+  program.child.kill('SIGTERM');
+  assert.equal(await answer, 'whole');
+  const answered = performance.now();
+  assert.equal(await program.ended, 'SIGTERM');
+  assert.ok(performance.now() - answered < 10_000, 'and not 30 s');
+  assert.deepEqual(program.lines.slice(-2), ['closing', 'closed']);
+});
+
 test('a request that comes after the signal is refused', async (t) => {
   const program = await start(
     t,
@@ -166,12 +194,19 @@ test('server and pool have one time together; then what runs is cancelled, and t
        const lease = await pool.acquire({ label: 'the report' });
        lease.query('SELECT pg_sleep(60)').catch(() => {});
      });
-     onSignal(pool, { server, close: { drainMs: 300, cancelMs: 100 } });`,
+     let began;
+     pool.observe({ phase: ({ to }) => {
+       if (to === 'closing') began = performance.now();
+       if (to === 'closed') say('took ' + Math.round(performance.now() - began));
+     } });
+     onSignal(pool, { server, close: { drainMs: 2_500, cancelMs: 100 } });`,
   );
   ask(t, await portOf(program), '/').catch(() => {});
   await eventually('the query runs', () => sleeping(program.name));
   program.child.kill('SIGTERM');
   assert.equal(await program.ended, 'SIGTERM');
+  const took = Number((await program.says('took ')).slice('took '.length));
+  assert.ok(took < 2_000, `the server had used the time up, and the pool drained for ${took} ms more`);
   assert.match(program.errors(), /OxbowWarning: onSignal: 1 still lent when the pool had to close/);
   await eventually('the query is off the server', async () => !(await sleeping(program.name)));
 });
@@ -179,11 +214,11 @@ test('server and pool have one time together; then what runs is cancelled, and t
 test('a second signal at once, as npm sends it, changes nothing', async (t) => {
   const program = await start(
     t,
-    `onSignal(pool);
+    `pool.observe({ phase: ({ to }) => to === 'closing' && process.kill(process.pid, 'SIGINT') });
+     onSignal(pool);
      pool.query("SELECT pg_sleep(0.8), 'whole' AS said").then(({ rows }) => say(rows[0].said), (error) => say(error.message));`,
   );
   await eventually('the query runs', () => sleeping(program.name));
-  program.child.kill('SIGINT');
   program.child.kill('SIGINT');
   assert.equal(await program.ended, 'SIGINT');
   assert.deepEqual(program.lines, ['up', 'whole']);
@@ -208,6 +243,7 @@ test('a second signal half a second later cancels what runs, and a third one kil
   await eventually('the query runs', () => sleeping(third.name));
   await again(third, 'SIGTERM', 'failed');
   third.child.kill('SIGTERM');
+  await eventually('it is killed', () => third.child.signalCode !== null);
   assert.equal(await third.ended, 'SIGTERM');
 });
 
@@ -275,15 +311,17 @@ test('of two pools the one that is done sooner does not end the process of the o
   const program = await start(
     t,
     `const second = new Pool({ ...config, name: config.name + '-b' });
-     onSignal(second);
-     onSignal(pool);
-     await second.open();
-     pool.query("SELECT pg_sleep(0.9), 'whole' AS said").then(({ rows }) => say(rows[0].said), (error) => say(error.message));`,
+     for (const [held, ms] of [[second, 700], [pool, 1_400]]) {
+       const lease = await held.acquire();
+       const done = () => lease.query("SELECT 'whole' AS said").then(({ rows }) => say(rows[0].said), (error) => say(error.message))
+         .finally(() => lease.release());
+       held.observe({ phase: ({ to }) => to === 'closing' && setTimeout(done, ms) });
+       onSignal(held, { close: { cancelMs: 0 } });
+     }`,
   );
-  await eventually('the query runs', () => sleeping(program.name));
   program.child.kill('SIGTERM');
   assert.equal(await program.ended, 'SIGTERM');
-  assert.deepEqual(program.lines, ['up', 'whole']);
+  assert.deepEqual(program.lines, ['up', 'whole', 'whole']);
 });
 
 test('with idle connections alone, which hold no process, the end is still the signal and not a code of 0', async (t) => {
