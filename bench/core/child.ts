@@ -3,7 +3,7 @@
 import { createHook } from 'node:async_hooks';
 import type { Clock } from '../../src/contracts/clock.ts';
 import { systemClock } from '../../src/foundation/system-clock.ts';
-import { answerAsChild, collect, type Figures } from '../lib/child.ts';
+import { answerAsChild, type Figures } from '../lib/child.ts';
 import { type Contestant, warm } from '../lib/contestant.ts';
 import { stopwatch } from '../lib/stopwatch.ts';
 import { isName, make } from './contestants.ts';
@@ -29,7 +29,6 @@ async function time(scenario: Scenario, operations: number): Promise<Figures> {
     pool = make(name as Parameters<typeof make>[0]);
     await warm(pool);
   }
-  collect();
   const lap = stopwatch();
   await round(pool, scenario, operations);
   const { cpuUs, wallUs } = lap();

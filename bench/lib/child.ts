@@ -60,7 +60,7 @@ export function answerAsChild(measure: (question: unknown) => Promise<Figures>):
   process.on('disconnect', () => process.exit(0));
 }
 
-/** Collects garbage now, so that each round begins alike. */
+/** Collects garbage now, so that what is left is alive. */
 export function collect(): void {
   if (globalThis.gc === undefined) throw new Error('needs --expose-gc');
   globalThis.gc();

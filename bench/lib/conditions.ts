@@ -1,6 +1,6 @@
 // Under which conditions a run was made: machine, runtime, versions. Owns the reading of them; a figure without these means nothing.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 
@@ -24,12 +24,20 @@ function versionIn(path: string): string {
   return typeof version === 'string' ? version : 'unknown';
 }
 
+/** Looked for on disk: not every package exports its package.json. */
+function packageFile(name: string): string {
+  const folders = require.resolve.paths(name) ?? [];
+  const file = folders.map((folder) => `${folder}/${name}/package.json`).find((path) => existsSync(path));
+  if (file === undefined) throw new Error(`${name} is not installed`);
+  return file;
+}
+
 /** `peers` are packages whose installed versions are read from their own package.json. */
 export function conditions(peers: readonly string[]): Conditions {
   const versions: Record<string, string> = {
     oxbow: versionIn(new URL('../../../package.json', import.meta.url).pathname),
   };
-  for (const peer of peers) versions[peer] = versionIn(require.resolve(`${peer}/package.json`));
+  for (const peer of peers) versions[peer] = versionIn(packageFile(peer));
   return {
     date: new Date().toISOString().slice(0, 10),
     node: process.versions.node,

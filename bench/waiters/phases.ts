@@ -5,7 +5,7 @@ import { collect, type Figures } from '../lib/child.ts';
 import { give, mustAddUp, take } from '../lib/connection.ts';
 import { MAX } from '../lib/contestant.ts';
 import { stopwatch } from '../lib/stopwatch.ts';
-import { type Ask, type Crowd, crowd, type Name } from './crowd.ts';
+import type { Ask, Crowd } from './crowd.ts';
 
 /** The pool's connections, all out. */
 async function holdAll(pool: Crowd): Promise<unknown[]> {
@@ -46,8 +46,7 @@ function unwanted(): never {
 }
 
 /** Enqueue and hand-off. */
-export async function serve(name: Name, waiters: number): Promise<Figures> {
-  const pool = crowd(name);
+export async function serve(pool: Crowd, waiters: number): Promise<Figures> {
   const held = await holdAll(pool);
   for (const connection of pool.connections) connection.served = 0;
   const promises: Promise<unknown>[] = new Array(waiters);
@@ -60,7 +59,6 @@ export async function serve(name: Name, waiters: number): Promise<Figures> {
     pool.release(one);
     ends.one();
   };
-  collect();
   const enqueuing = stopwatch();
   for (let at = 0; at < waiters; at += 1) promises[at] = pool.acquire();
   const enqueued = enqueuing();
@@ -77,14 +75,13 @@ export async function serve(name: Name, waiters: number): Promise<Figures> {
 }
 
 /** Long enough for the whole crowd to have queued before the first one's time is up. */
-function timeoutFor(waiters: number): number {
+export function timeoutFor(waiters: number): number {
   return 150 + Math.round(waiters / 100);
 }
 
 /** All expire; the time between is idle and costs no CPU. */
-export async function expire(name: Name, waiters: number): Promise<Figures> {
-  const pool = crowd(name, timeoutFor(waiters));
-  await holdAll(pool);
+export async function expire(pool: Crowd, waiters: number): Promise<Figures> {
+  const held = await holdAll(pool);
   const ends = new Ends(waiters);
   let givenBack = 0;
   const expired = (error: unknown): void => {
@@ -92,16 +89,16 @@ export async function expire(name: Name, waiters: number): Promise<Figures> {
     if (Number(Reflect.get(error, 'givenBackMs') ?? 0) > 0) givenBack += 1;
     ends.one();
   };
-  collect();
   for (let at = 0; at < waiters; at += 1) pool.acquire().then(unwanted, expired);
   const expiring = stopwatch();
   await ends.all;
-  return { expire: expiring().cpuUs / waiters, givenBack };
+  const over = expiring();
+  giveBack(pool, held);
+  return { expire: over.cpuUs / waiters, givenBack };
 }
 
 /** All abort, under one signal or under one each, these in scattered order: leaving from the middle of the queue. */
-export async function abort(name: Name, waiters: number, each: boolean): Promise<Figures> {
-  const pool = crowd(name);
+export async function abort(pool: Crowd, waiters: number, each: boolean): Promise<Figures> {
   const held = await holdAll(pool);
   const ends = new Ends(waiters);
   const reason = new Error('not wanted any more');
@@ -110,7 +107,6 @@ export async function abort(name: Name, waiters: number, each: boolean): Promise
     ends.one();
   };
   const controllers = Array.from({ length: each ? waiters : 1 }, () => new AbortController());
-  collect();
   for (let at = 0; at < waiters; at += 1) {
     const { signal } = controllers[each ? at : 0] as AbortController;
     pool.acquire({ signal }).then(unwanted, aborted);
@@ -125,8 +121,7 @@ export async function abort(name: Name, waiters: number, each: boolean): Promise
 }
 
 /** Live heap per waiter: its promise with both resolving functions included, what the caller hangs on the promise not. */
-export async function weigh(name: Name, waiters: number): Promise<Figures> {
-  const pool = crowd(name);
+export async function weigh(pool: Crowd, waiters: number): Promise<Figures> {
   const held = await holdAll(pool);
   const promises: Promise<unknown>[] = new Array(waiters);
   promises.fill(Promise.resolve());
@@ -147,11 +142,13 @@ export async function weigh(name: Name, waiters: number): Promise<Figures> {
   return { bytes };
 }
 
-/** The longest turn of the event loop while a crowd expires within the same millisecond. */
-export async function block(name: Name, waiters: number): Promise<Figures> {
+/**
+ * The longest turn of the event loop while a crowd expires within the same millisecond; by the clock, and in CPU time of the
+ * process, which other work on the machine does not lengthen.
+ */
+export async function block(pool: Crowd, waiters: number): Promise<Figures> {
   const timeoutMs = timeoutFor(waiters);
-  const pool = crowd(name, timeoutMs);
-  await holdAll(pool);
+  const held = await holdAll(pool);
   const ends = new Ends(waiters);
   let givenBack = 0;
   const expired = (error: unknown): void => {
@@ -163,19 +160,23 @@ export async function block(name: Name, waiters: number): Promise<Figures> {
     const ask: Ask = { acquireTimeoutMs: Math.max(1, Math.round(due - performance.now())) };
     pool.acquire(ask).then(unwanted, expired);
   }
+  // What queueing left behind is not what expiring costs.
   collect();
-  let longest = 0;
-  let last = performance.now();
+  let longestMs = 0;
+  let longestCpuMs = 0;
   let over = false;
+  let lap = stopwatch();
   const turn = (): void => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
+    const { cpuUs, wallUs } = lap();
+    lap = stopwatch();
+    longestMs = Math.max(longestMs, wallUs / 1_000);
+    longestCpuMs = Math.max(longestCpuMs, cpuUs / 1_000);
     if (!over) setImmediate(turn);
   };
   setImmediate(turn);
   await ends.all;
   over = true;
-  longest = Math.max(longest, performance.now() - last);
-  return { longestMs: longest, givenBack };
+  turn();
+  giveBack(pool, held);
+  return { longestMs, longestCpuMs, givenBack };
 }
