@@ -7,7 +7,7 @@ import test from 'node:test';
 import { STEPS } from '../../src/core/steps.ts';
 import { PG_STEPS } from '../../src/pg/steps.ts';
 import { child, dotted, list, placeOf, program, type SyntaxNode, text, walk } from './code.ts';
-import { filesBelow, type SourceFile } from './tree.ts';
+import { type SourceFile, shipped } from './tree.ts';
 
 interface Registry {
   readonly names: readonly string[];
@@ -115,7 +115,7 @@ function waits(files: readonly SourceFile[], registry: Registry): Findings {
 
 for (const [layer, registry] of Object.entries({ core: CORE, pg: PG })) {
   test(`every wait in ${layer} is a registered step, and every registered step is used`, () => {
-    const files = filesBelow(`dist/${layer}`, '.js');
+    const files = shipped(layer);
     assert.ok(files.length > 5, 'the build is there');
     const { faults, used, allowances } = waits(files, registry);
     assert.deepEqual(faults, []);

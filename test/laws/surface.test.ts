@@ -5,7 +5,7 @@ import test from 'node:test';
 import * as errors from '../../src/contracts/errors.ts';
 import * as door from '../../src/doors/index.ts';
 import { rows, section, ticked } from './document.ts';
-import { filesBelow, read } from './tree.ts';
+import { read, shipped } from './tree.ts';
 
 interface Exports {
   readonly values: readonly string[];
@@ -138,7 +138,7 @@ function documentedReports(document: string): string[] {
 }
 
 test('docs/api.md lists each report that the pool can make, and no other', () => {
-  const texts = ['core', 'pg', 'pool'].flatMap((layer) => filesBelow(`dist/${layer}`, '.js')).map(({ text }) => text);
+  const texts = ['core', 'pg', 'pool'].flatMap((layer) => shipped(layer)).map(({ text }) => text);
   assert.deepEqual(documentedReports(api), reportsOf(texts));
 });
 

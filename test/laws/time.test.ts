@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { child, dotted, list, placeOf, program, type SyntaxNode, text, walk } from './code.ts';
-import { filesBelow, type SourceFile } from './tree.ts';
+import { compiledTests, type SourceFile, shipped } from './tree.ts';
 
 const GLOBALS = new Set([
   'Date',
@@ -68,13 +68,13 @@ function realTime(files: readonly SourceFile[], harmless: readonly string[] = []
 const layers = ['contracts', 'foundation', 'core', 'pg', 'diagnosis', 'telemetry', 'sharing', 'pool', 'doors'];
 
 test('the pool touches the clock, the timers and the chance of the machine in one file only', () => {
-  const files = layers.flatMap((layer) => filesBelow(`dist/${layer}`, '.js'));
+  const files = layers.flatMap((layer) => shipped(layer));
   assert.ok(files.length > 40, 'the build is there');
   assert.deepEqual(realTime(files.filter(({ path }) => path !== 'dist/foundation/system-clock.js')), []);
 });
 
 test('the suites of the virtual clock use no real time', () => {
-  const suites = ['core', 'matrix', 'model', 'kit'].flatMap((suite) => filesBelow(`build/test/${suite}`, '.js'));
+  const suites = ['core', 'matrix', 'model', 'kit'].flatMap((suite) => compiledTests(suite));
   assert.ok(suites.length > 15, 'the build is there');
   assert.deepEqual(realTime(suites, TURNS), []);
 });

@@ -34,3 +34,21 @@ export function filesBelow(folder: string, ending: string): readonly SourceFile[
       return { path, text: read(path) };
     });
 }
+
+/** The compiled files of the sources below `folder`, from `output`; leftovers of sources that are gone are passed over. */
+function compiledBelow(folder: string, output: (path: string) => string): readonly SourceFile[] {
+  return filesBelow(folder, '.ts').map((source) => {
+    const path = output(source.path).replace(/\.ts$/, '.js');
+    return { path, text: read(path) };
+  });
+}
+
+/** A layer of src as it is shipped. */
+export function shipped(layer: string): readonly SourceFile[] {
+  return compiledBelow(`src/${layer}`, (path) => path.replace(/^src/, 'dist'));
+}
+
+/** A folder of tests as it is run. */
+export function compiledTests(folder: string): readonly SourceFile[] {
+  return compiledBelow(`test/${folder}`, (path) => `build/${path}`);
+}
