@@ -1,4 +1,4 @@
-// node scripts/test.mjs laws|quick|all [part of a file's name ...] [--concurrency N]
+// node scripts/test.mjs laws|quick|all [part of a path, or !part of an unwanted one ...] [--concurrency N]
 // Runs the compiled tests under build/test, suite after suite, and ends with one line: `N passed, N failed, N skipped`.
 // Owns which suite belongs to which mode. How one file is run and counted: run-file.mjs.
 
@@ -94,7 +94,10 @@ function readArguments() {
 const { mode, concurrency, parts } = readArguments();
 refuseStrays();
 
-const wanted = (path) => parts.length === 0 || parts.some((part) => path.includes(part));
+const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => part.slice(1));
+const named = parts.filter((part) => !part.startsWith('!'));
+const wanted = (path) =>
+  (named.length === 0 || named.some((part) => path.includes(part))) && !unwanted.some((part) => path.includes(part));
 
 function count(name, result) {
   total = add(total, result);

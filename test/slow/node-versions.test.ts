@@ -1,4 +1,4 @@
-// The quick suites, but for the long ones, on the other supported versions of Node. Each comes from npm, into a folder of its own.
+// The quick suites, but for the long ones and for the embedded server's own, on the other supported versions of Node. Each comes from npm, into a folder of its own.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -11,7 +11,14 @@ import { run } from './tarball.ts';
 
 const VERSIONS = ['20.19.0', '22.23.3', '24.9.0'];
 const OWN = process.versions.node;
-const SUITES = ['test/laws/package', 'test/laws/runner', 'test/laws/surface', 'test/core/', 'test/postgres/'];
+const SUITES = [
+  'test/laws/package',
+  'test/laws/runner',
+  'test/laws/surface',
+  'test/core/',
+  'test/postgres/',
+  '!embedded',
+];
 
 /** Where npm's package of this version has its binary. */
 function installed(version: string, folder: string): string {
