@@ -57,6 +57,8 @@ export class PgSession implements Session {
     const inside = this.#inside;
     if (this.#fatal || this.#lost !== undefined || inside._ending === true || inside._queryable === false)
       return 'lost';
+    // Ended or cut by its borrower a moment ago: pg hears of it later.
+    if (this.#connection._ending === true || !this.#connection.stream.writable) return 'lost';
     if (inside.readyForQuery !== true || this.#queued > 0 || this.settling !== undefined) return 'busy';
     return this.#atRest;
   }

@@ -11,16 +11,7 @@ import {
   type PoolOptions,
   TransactionRolledBackError,
 } from '../../src/doors/index.ts';
-import {
-  eventually,
-  freshName,
-  killBackend,
-  pidOf,
-  rejection,
-  withClient,
-  withPool,
-  withServer,
-} from './harness.ts';
+import { eventually, freshName, killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);
