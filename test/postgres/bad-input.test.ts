@@ -221,20 +221,19 @@ test('a password that is no longer right costs a living pool nothing', async (t)
   assert.deepEqual((await waiting).rows, [{ one: 1 }]);
 });
 
-test('a full server is a timeout that says so, and other requests go on', async (t) => {
-  const crowded = await withServer(t, {
-    url: false,
-    settings: { max_connections: 4, superuser_reserved_connections: 0 },
-  });
-  const holding = await Promise.all([1, 2, 3].map(() => withClient(t, crowded.config)));
-  const one = withPool(t, { ...crowded.config, max: 3 });
+test('a server without room is a timeout that says so, and those who are connected go on', async (t) => {
+  const admin = await withClient(t, good);
+  await admin.query(`CREATE ROLE narrow LOGIN PASSWORD '${SECRET}' CONNECTION LIMIT 1`);
+  const one = withPool(t, { ...good, user: 'narrow', max: 3 });
   const lease = await one.acquire();
   const error = await rejection(one.acquire({ acquireTimeoutMs: 300 }), PoolTimeoutError);
   assert.equal(Reflect.get(Object(error.cause), 'code'), '53300');
+  assert.match(error.message, /too many connections for role "narrow"/);
+  const waiting = one.query('SELECT 2 AS two');
   assert.deepEqual((await lease.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
   lease.release();
-  assert.deepEqual((await one.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
-  assert.equal(holding.length, 3);
+  assert.deepEqual((await waiting).rows, [{ two: 2 }]);
+  assert.equal(one.snapshot().size, 1);
 });
 
 const HUNG: Record<string, string> = {
