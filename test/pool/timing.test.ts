@@ -103,6 +103,19 @@ test('timeoutMs of a query is one deadline over waiting and running, and says ho
   assert.deepEqual(onlyWaiting.value?.rows, [{ text: 'x' }]);
 });
 
+test('a query that only waits ends by timeoutMs or acquireTimeoutMs, whichever comes first', async () => {
+  const { clock, pool } = rig({ acquireTimeoutMs: 500 });
+  watch(clock, pool.acquire());
+  await clock.settle();
+  const from = clock.now();
+  const own = watch(clock, pool.query({ text: 'x', timeoutMs: 300 }));
+  const pools = watch(clock, pool.query({ text: 'x', timeoutMs: 900 }));
+  await clock.advance(1_000);
+  assert.ok(own.error instanceof PoolTimeoutError);
+  assert.ok(pools.error instanceof PoolTimeoutError);
+  assert.deepEqual([own.at, pools.at], [from + 300, from + 500]);
+});
+
 test('a query that was given up is not waited for, but nobody is lent its connection before its reply was read', async () => {
   const { clock, driver, pool } = rig();
   driver.scripted.script = (call) => (call === 'settle' ? { afterMs: 400 } : undefined);
