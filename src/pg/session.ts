@@ -102,6 +102,8 @@ export class PgSession implements Session {
     if (this.status !== 'busy') return false;
     const over = !this.#active && this.#queued === 0;
     const reply = this.atRest();
+    // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
+    reply.catch(() => {});
     if (over) {
       await step('reply', reply);
       return false;

@@ -144,6 +144,24 @@ test('a cancel that overtakes its statement is repeated: given back in the turn 
   assert.equal(await pidOf(pool), pid);
 });
 
+test('a session that cannot be cancelled, for want of a key, is replaced; nothing of that is an unhandled rejection', async (t) => {
+  const { pool, outcomes } = fixture(t);
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown): void => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  const client = await pool.connect();
+  const pid = await pidOf(client);
+  t.after(() => admin.query('SELECT pg_terminate_backend($1)', [pid]));
+  Reflect.set(client, 'secretKey', null);
+  const running = rejection(client.query('SELECT pg_sleep(60)'), Error);
+  client.release();
+  assert.notEqual(await pidOf(pool), pid);
+  await running;
+  assert.deepEqual(outcomes, ['condemned', 'clean']);
+  assert.deepEqual(unhandled, []);
+});
+
 test('a statement inside a transaction is cancelled, then the transaction rolled back', async (t) => {
   const { pool } = fixture(t);
   const lease = await pool.acquire();
