@@ -7,7 +7,7 @@ import { COLLISIONS, codeOf } from '../books/cause.ts';
 import { SEATS_PER_FLIGHT } from './schema.ts';
 
 const UNIQUE_VIOLATION = '23505';
-const TRIES = 4;
+const TRIES = 6;
 
 export interface Order {
   /** Made up by the customer; stands in the table, so that each answer can be checked. */
@@ -46,6 +46,7 @@ export class Desk {
         this.conflicts[code] = (this.conflicts[code] ?? 0) + 1;
         if (code === UNIQUE_VIOLATION) return 'taken';
         if (tries === TRIES) throw error;
+        await sleep(Math.random() * 10 * tries);
       }
     }
   }

@@ -21,8 +21,8 @@ export function showResult(result: BookingResult, equations: readonly Equation[]
     [answers.read, 'read (200)'],
     [answers.booked, 'booked (201)'],
     [answers.taken, 'seat taken (409), an answer like any other'],
-    ...failures.map(([cause, n]) => [n, `failed (503): ${cause}${isAllowed(cause) ? `: ${ALLOWED[cause]}` : ''}`]),
-    ...(failures.length === 0 ? [[0, 'failed']] : []),
+    ...failures.map(([cause, n]) => [n, `failed (503), ${cause}${isAllowed(cause) ? `: ${ALLOWED[cause]}` : ''}`]),
+    ...(failures.length === 0 ? [[0, 'failed (503)']] : []),
   ]);
   screen.line(
     `    p50 ${ms(result.p50Ms)}, p99 ${ms(result.p99Ms)}, slowest ${ms(result.slowestMs)} (the restart included)`,

@@ -84,7 +84,7 @@ export function balance(f: Figures): Equation[] {
     equation('', { 'sold twice': rows.soldTwice, 'groups in halves': rows.halves }, '=', { '': 0 }),
     equation('', { 'seats found': rows.found }, '=', { payments: rows.payments }),
     equation('', { 'seats found': rows.found }, '=', { "flights' own counts": rows.countedByFlights }),
-    equation('connections', { opened: c.opened }, '=', { retired, lost: c.lost, open: c.open }),
+    equation('connections', { opened: c.opened }, '=', { ...prefixed(c.retired), lost: c.lost, open: c.open }),
     equation('', { attempts: c.attempts }, '=', { opened: c.opened, 'never opened': c.neverOpened }),
     equation('', { 'open or ending after close': c.open + c.ending + stats.size }, '=', { '': 0 }),
     equation('', { lent: c.lent }, '=', { returned: c.returned, 'lost while lent': c.lostWhileLent, out: c.stillLent }),
@@ -101,4 +101,8 @@ export function balance(f: Figures): Equation[] {
     equation('faults', { 'killed while lent': faults.killedWhileLent }, '≥', { wanted: faults.killsAskedFor }),
     equation('', { restarts: faults.restarts }, '=', { wanted: faults.restartsAskedFor }),
   ];
+}
+
+function prefixed(retired: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(retired).map(([reason, n]) => [`retired (${reason})`, n]));
 }

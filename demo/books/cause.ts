@@ -4,9 +4,9 @@ import { isOxbowError, PoolTimeoutError } from '../../src/doors/index.ts';
 
 /** Each with what explains it. */
 export const ALLOWED = {
-  'connection lost': 'its backend was killed, or went down with the server, while the request held it',
-  'no server in time': 'connects were refused during the restart until the deadline was over',
-  'serialization failure': 'the transaction was tried 4 times and collided each time (40001, 40P01)',
+  'connection lost': 'killed, or down with the server, while the request held it',
+  'no server in time': 'the restart refused connects until the deadline was over',
+  'serialization failure': 'collided in each of 6 tries (40001, 40P01)',
 } as const;
 
 export type AllowedCause = keyof typeof ALLOWED;

@@ -58,7 +58,10 @@ export class ConnectionBook implements Partial<Observer> {
   readonly lent = ({ id, lease }: { id: number; lease: number }): void => {
     this.#lent += 1;
     const life = this.#lives.get(id);
-    if (life === undefined || life.end !== undefined) return this.#odd(`connection ${id} was lent but is not open`);
+    if (life === undefined || life.end !== undefined) {
+      this.#odd(`connection ${id} was lent but is not open`);
+      return;
+    }
     if (life.lease !== undefined) this.#odd(`connection ${id} was lent twice: leases ${life.lease} and ${lease}`);
     life.lease = lease;
   };

@@ -10,6 +10,8 @@ import type { Screen } from '../screen.ts';
 const MAX = 5;
 const HANG_SHOWN_MS = 2_000;
 const TIMEOUT_MS = 1_000;
+/** Tasks do not start in the same millisecond. */
+const STAGGER_MS = 20;
 
 /** What each task did with its first connection before it asked for the second. */
 const TASKS = [
@@ -78,7 +80,7 @@ async function timingOut(config: ServerConfig, screen: Screen): Promise<void> {
         },
         (error: Error) => `Error: ${error.message}`,
       );
-      await sleep(50); // so that all of them get their answer in the same situation
+      await sleep(STAGGER_MS * TASKS.length); // nobody is served because another one gave up
       first.release();
       return text;
     }),
@@ -105,13 +107,14 @@ async function explaining(config: ServerConfig, screen: Screen): Promise<void> {
   });
   const allHold = barrier(TASKS.length);
   const errors = await Promise.all(
-    TASKS.map(({ label, statement }) =>
+    TASKS.map(({ label, statement }, n) =>
       pool.use(
         async (lease) => {
           await lease.query(statement);
           await allHold();
+          await sleep(STAGGER_MS * n);
           const error = await pool.use(() => undefined, { label }).catch((thrown: unknown) => thrown);
-          await sleep(50);
+          await sleep(STAGGER_MS * TASKS.length); // nobody is served because another one gave up
           return error;
         },
         { label },
