@@ -81,7 +81,7 @@ export async function soak(
     rows: await rowsOf(admin, tally, applicationName),
     connections: book.figures(),
     stats: pool.stats(),
-    sockets: { made: door.made, gone: door.gone, peak: door.peak },
+    sockets: { made: door.sockets.made, gone: door.sockets.gone, peak: door.sockets.peak },
     sessions: { mostLiving, left: await sampler.left() },
     measuresThatFailed: disturber.faults.length,
   };
