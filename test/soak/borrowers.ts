@@ -2,8 +2,9 @@
 // connection first looks at whether somebody else has left something in it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
 import { isOxbowError, type Lease, type Pool } from '../../src/doors/index.ts';
-import { ABORTED, type Tally, Violation } from './tally.ts';
+import { ABORTED, RawClientLost, type Tally, Violation } from './tally.ts';
 
 export interface Ground {
   readonly pool: Pool;
@@ -22,13 +23,23 @@ function newRow(): string {
 const upTo = (n: number): number => Math.floor(Math.random() * n);
 const INSERT = 'insert into soak (id) values ($1)';
 
+type Borrowed = Lease | pg.PoolClient;
+
 /** A connection as its borrower must find it: no transaction, no foreign reply and, if promised, no foreign settings. */
-async function mustBeFresh(query: (text: string) => Promise<{ rows: unknown[] }>, discards: boolean): Promise<void> {
+async function mustBeFresh(borrowed: Borrowed, discards: boolean): Promise<void> {
+  // pg's own flag, true between the end of one reply and the next statement: what the pool says is what is being tested.
+  const client = 'client' in borrowed ? borrowed.client : borrowed;
+  if (Reflect.get(client, 'readyForQuery') !== true) throw new Violation('lent while its last reply was outstanding');
   const nonce = upTo(1_000_000_000);
   // One simple statement: outside a transaction now() is its own start. Of temporary tables only those of this session are visible.
   const text = `select ${nonce} as nonce, now() = statement_timestamp() as alone,
     coalesce(current_setting('soak.mark', true), '') as mark, to_regclass('pg_temp.left_behind') is not null as left_behind`;
-  const [row] = (await query(text)).rows as { nonce: number; alone: boolean; mark: string; left_behind: boolean }[];
+  const [row] = (await borrowed.query(text)).rows as {
+    nonce: number;
+    alone: boolean;
+    mark: string;
+    left_behind: boolean;
+  }[];
   if (row?.nonce !== nonce) throw new Violation(`the answer was for somebody else: ${JSON.stringify(row)}`);
   if (!row.alone) throw new Violation('the connection was lent inside an open transaction');
   if (discards && row.mark !== '') throw new Violation(`a setting of another borrower was there: ${row.mark}`);
@@ -38,7 +49,7 @@ async function mustBeFresh(query: (text: string) => Promise<{ rows: unknown[] }>
 async function borrow({ pool, discards }: Ground, label: string): Promise<Lease> {
   const lease = await pool.acquire({ label });
   try {
-    await mustBeFresh((text) => lease.query(text), discards);
+    await mustBeFresh(lease, discards);
     return lease;
   } catch (error) {
     lease.release();
@@ -82,10 +93,9 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
   'uses a raw client': async ({ pool, discards }) => {
     const client = await pool.connect();
     try {
-      await mustBeFresh((text) => client.query(text), discards);
+      await mustBeFresh(client, discards);
     } catch (error) {
-      // pg's own error of a raw client says only that the connection is gone.
-      if (!(error instanceof Violation) && pool.snapshot().phase !== 'closed' && !alive(error)) return;
+      if (!(error instanceof Violation) && died(error)) throw new RawClientLost();
       throw error;
     } finally {
       client.release();
@@ -96,7 +106,7 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
     const lease = pool.tryAcquire();
     if (lease === undefined) return;
     try {
-      await mustBeFresh((text) => lease.query(text), discards);
+      await mustBeFresh(lease, discards);
     } finally {
       lease.release();
     }
@@ -181,7 +191,7 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
     const timer = setTimeout(() => giveUp.abort(ABORTED), upTo(10));
     const lease = await pool.acquire({ signal: giveUp.signal }).finally(() => clearTimeout(timer));
     try {
-      await mustBeFresh((text) => lease.query(text), discards);
+      await mustBeFresh(lease, discards);
     } finally {
       lease.release();
     }
@@ -190,7 +200,7 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
   'has little time to wait': async ({ pool, discards }) => {
     const lease = await pool.acquire({ acquireTimeoutMs: upTo(8) });
     try {
-      await mustBeFresh((text) => lease.query(text), discards);
+      await mustBeFresh(lease, discards);
     } finally {
       lease.release();
     }
@@ -217,7 +227,8 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
           if (!(isOxbowError(error) && error.kind === 'QUERY_TIMEOUT')) throw error;
         },
       );
-      await mustBeFresh((text) => lease.query(text), false);
+      const { rows: next } = await lease.query<{ n: number }>('select 7 as n');
+      if (next[0]?.n !== 7) throw new Violation('the query after a timeout got a foreign answer');
     } finally {
       lease.release();
     }
@@ -264,7 +275,7 @@ function forbiddenRow({ tally }: Ground): string {
   return id;
 }
 
-/** Whether an error of pg's own client leaves the connection alive. */
-function alive(error: unknown): boolean {
-  return !/terminat|not queryable|closed|ECONNRESET|EPIPE|shutting down/i.test(String(error));
+/** Whether pg's own error says that the connection is gone; a raw client knows no other words. */
+function died(error: unknown): boolean {
+  return /terminat|not queryable|closed|ECONNRESET|EPIPE|shutting down/i.test(String(error));
 }

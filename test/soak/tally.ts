@@ -10,10 +10,14 @@ const BROUGHT_ABOUT: ReadonlySet<string> = new Set([
   'POOL_PAUSED',
   'QUERY_TIMEOUT',
   'aborted',
+  'raw client lost',
 ]);
 
 /** Thrown by a borrower that saw something which must never be seen. */
 export class Violation extends Error {}
+
+/** The connection of a raw client died; pg's own error says so in words only. */
+export class RawClientLost extends Error {}
 
 /** The reason of every abort. */
 export const ABORTED: Error = new Error('aborted by its borrower');
@@ -47,6 +51,7 @@ export class Tally {
 function kindOf(error: unknown): string {
   if (error === ABORTED) return 'aborted';
   if (error instanceof Violation) return 'violation';
+  if (error instanceof RawClientLost) return 'raw client lost';
   return isOxbowError(error) ? error.kind : 'unexpected';
 }
 
