@@ -79,6 +79,7 @@ export async function bookingScene(
   const faults = new FaultPlan(server, pool, book, (what) => screen.line(`  ${clock()}  ${what}`));
   let customers: Customers | undefined;
   let ticker: NodeJS.Timeout | undefined;
+  let finished = false;
   try {
     await pool.open({ signal });
     customers = new Customers(await service.listen(), CUSTOMERS, flights);
@@ -89,12 +90,13 @@ export async function bookingScene(
     customers.markRecovery();
     const leftMs = seconds * 1_000 - (performance.now() - began);
     await sleep(Math.max(AFTERWARDS_MS, leftMs), undefined, { signal });
+    finished = true;
   } finally {
     clearInterval(ticker);
     await customers?.stop();
     await service.close();
     screen.clearStatus();
-    if (signal.aborted) await pool.close({ drainMs: 1_000 });
+    if (!finished) await pool.close({ drainMs: 1_000 });
   }
   const { closed, cancelled, destroyed } = await pool.close();
   const { acknowledged, inDoubt } = customers;

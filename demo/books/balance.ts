@@ -69,6 +69,10 @@ export function balance(f: Figures): Equation[] {
       failed,
     }),
     equation('failures', { 'with no allowed cause': unexplained }, '=', { '': 0 }),
+    // A connection that dies takes one request with it at most.
+    equation('', { 'for a lost connection': answers.failed['connection lost'] ?? 0 }, '≤', {
+      'connections lost': c.lost,
+    }),
     equation('recovery', { 'served after the last fault': answers.servedAfterwards }, '≥', { '': 1 }),
     equation('bookings', { 'seats acknowledged': rows.acknowledged }, '=', {
       'of these found': rows.foundAcknowledged,

@@ -70,6 +70,7 @@ async function hanging(config: ServerConfig, screen: Screen, signal: AbortSignal
 
 async function timingOut(config: ServerConfig, screen: Screen): Promise<void> {
   const pool = new pg.Pool({ ...config, max: MAX, connectionTimeoutMillis: TIMEOUT_MS });
+  const allAnswered = barrier(TASKS.length);
   const texts = await Promise.all(
     TASKS.map(async ({ statement }) => {
       const first = await holdOne(pool, statement);
@@ -80,7 +81,7 @@ async function timingOut(config: ServerConfig, screen: Screen): Promise<void> {
         },
         (error: Error) => `Error: ${error.message}`,
       );
-      await sleep(STAGGER_MS * TASKS.length); // nobody is served because another one gave up
+      await allAnswered(); // nobody is served because another one gave up
       first.release();
       return text;
     }),
@@ -106,6 +107,7 @@ async function explaining(config: ServerConfig, screen: Screen): Promise<void> {
     },
   });
   const allHold = barrier(TASKS.length);
+  const allAnswered = barrier(TASKS.length);
   const errors = await Promise.all(
     TASKS.map(({ label, statement }, n) =>
       pool.use(
@@ -114,7 +116,7 @@ async function explaining(config: ServerConfig, screen: Screen): Promise<void> {
           await allHold();
           await sleep(STAGGER_MS * n);
           const error = await pool.use(() => undefined, { label }).catch((thrown: unknown) => thrown);
-          await sleep(STAGGER_MS * TASKS.length); // nobody is served because another one gave up
+          await allAnswered(); // nobody is served because another one gave up
           return error;
         },
         { label },

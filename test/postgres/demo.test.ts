@@ -161,6 +161,11 @@ describe('the books of the demo', () => {
       { answers: { ...answers, failed: { 'unexpected: x': 5 } } },
       /no allowed cause 5 = 0/,
     ],
+    [
+      'more lost requests than connections',
+      { answers: { ...answers, failed: { 'connection lost': 10 } } },
+      /lost connection 10 ≤ connections lost 9/,
+    ],
     ['no recovery', { answers: { ...answers, servedAfterwards: 0 } }, /after the last fault 0 ≥ 1/],
     ['an acknowledged booking that is not there', { rows: { ...rows, acknowledged: 46 } }, /acknowledged 46 =/],
     ['a row that nobody asked for', { rows: { ...rows, found: 47 } }, /seats found 47 = acknowledged 45/],
