@@ -11,7 +11,8 @@ import type { ConnectionBook } from '../books/connection-book.ts';
 /** As parts of the whole run. */
 const KILLS_AT = [0.12, 0.2, 0.28, 0.36, 0.44, 0.72, 0.8];
 const RESTART_AT = 0.54;
-const TRIES_PER_KILL = 50;
+/** After the restart a while may pass in which nothing is lent. */
+const KILL_WITHIN_MS = 10_000;
 
 export class FaultPlan {
   killed = 0;
@@ -56,7 +57,8 @@ export class FaultPlan {
     client.on('error', () => {});
     await client.connect();
     try {
-      for (let tries = 0; tries < TRIES_PER_KILL; tries += 1) {
+      const deadline = performance.now() + KILL_WITHIN_MS;
+      while (performance.now() < deadline) {
         signal.throwIfAborted();
         const holders = this.#pool.holders().filter(({ pid }) => pid !== undefined);
         const holder = holders[Math.floor(Math.random() * holders.length)];
