@@ -25,6 +25,8 @@ export class Borrower {
   lease: ScriptedLease | undefined;
   error: unknown;
   settled = false;
+  /** It asked when the pool was refusing already. */
+  excused = false;
   /** It gave back what it got, or lost it. */
   done = false;
 
@@ -73,6 +75,7 @@ export class Borrowers {
   ask(name: string, asking: Asking): Borrower {
     const { clock, engine } = this.#rig;
     const borrower = new Borrower(name, clock.now(), asking);
+    borrower.excused = this.excuses.closed || this.excuses.paused;
     this.all.push(borrower);
     engine.acquire({ acquireTimeoutMs: asking.timeoutMs, signal: asking.signal }).then(
       (lease) => this.#served(borrower, lease, asking.holdMs ?? HOLD_MS),

@@ -34,5 +34,6 @@ const DISTURBANCE: Readonly<Record<DisturbanceName, (stage: Stage) => void>> = {
 
 export function disturb(stage: Stage): void {
   DISTURBANCE[stage.it.disturbance](stage);
-  stage.borrowers.ask('a newcomer', { timeoutMs: stage.deadlineMs });
+  // As soon as whoever is at work has done its turn: from inside somebody's call nobody can ask behind that call.
+  queueMicrotask(() => stage.borrowers.ask('a newcomer', { timeoutMs: stage.deadlineMs }));
 }

@@ -19,7 +19,7 @@ import {
 import { SCENES, type Scene } from './scenes.ts';
 import { type Played, Stage, type Timing } from './stage.ts';
 
-const SHOWN = 6;
+const SHOWN = Number(process.env.SHOWN ?? 6);
 const filter = process.env.MATRIX;
 const wanted = filterOf(filter);
 const steps = Object.keys(STEPS) as StepName[];
