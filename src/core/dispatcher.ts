@@ -33,8 +33,8 @@ function capture(resolve: (value: unknown) => void, reject: (error: unknown) => 
 
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
-/** Idle for less than this, a connection cannot have slept through anything unnoticed that matters: spare the second clock. */
-const WALL_LOOK_MS = 10;
+/** The second clock is looked at once in this time at most: it costs as much as the rest of a lend. */
+const WALL_LOOK_MS = 1;
 
 export class Dispatcher<S extends Session, L extends Lease<S>> {
   readonly #house: Household<S>;
@@ -42,7 +42,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   readonly #Lease: LeaseClass<S, L>;
   readonly #checksEachLend: boolean;
   #leases = 0;
-  #clockGap: number | undefined;
+  #clockGap: number;
+  #lookedAt: number;
   #expired: Waiter<S>[] = [];
   readonly #aborts: Aborts<Waiter<S>> = new Aborts((waiter, reason) => {
     this.#leave(waiter);
@@ -54,6 +55,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#home = home;
     this.#Lease = leaseClass;
     const { check } = house.settings;
+    this.#lookedAt = house.clock.now();
+    this.#clockGap = house.clock.wall() - this.#lookedAt;
     this.#checksEachLend = check === 'always' || check === 'custom';
   }
 
@@ -108,7 +111,6 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     } else {
       this.verified(slot, now);
     }
-    if (house.attentive) house.settled();
   }
 
   verified(slot: Slot<S>, now: number): void {
@@ -123,12 +125,13 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const waiter = house.queue.first;
     if (waiter !== null && house.lending) {
       this.#handOver(slot, waiter, now);
-      return;
+    } else {
+      house.idle.add(slot);
+      const { idleTimeoutMs, idlePingMs } = house.settings;
+      const lookAt = Math.min(now + idleTimeoutMs, now + idlePingMs, slot.expiresAt);
+      if (lookAt < house.nextSweepAt) house.lookBy(lookAt);
     }
-    house.idle.add(slot);
-    const { idleTimeoutMs, idlePingMs } = house.settings;
-    const lookAt = Math.min(now + idleTimeoutMs, now + idlePingMs, slot.expiresAt);
-    if (lookAt < house.nextSweepAt) house.lookBy(lookAt);
+    if (house.attentive) house.settled();
   }
 
   pump(): void {
@@ -196,12 +199,9 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   #fresh(slot: Slot<S>, now: number): boolean {
     const { settings } = this.#house;
     if (slot.suspect || now >= slot.expiresAt) return false;
-    const quietMs = now - slot.seenAt;
-    if (settings.check === 'stale') {
-      if (quietMs > settings.checkAfterIdleMs) return false;
-      return quietMs < WALL_LOOK_MS || !this.#slept(now);
-    }
-    return settings.check === 'never';
+    if (settings.check !== 'stale') return settings.check === 'never';
+    if (now - slot.seenAt > settings.checkAfterIdleMs) return false;
+    return now - this.#lookedAt < WALL_LOOK_MS || !this.#slept(now);
   }
 
   /** Looks at both clocks; a gap means that the process slept, and then every connection at rest is suspect. */
@@ -209,7 +209,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const gap = this.#house.clock.wall() - now;
     const before = this.#clockGap;
     this.#clockGap = gap;
-    if (before === undefined || Math.abs(gap - before) <= SLEPT_MS) return false;
+    this.#lookedAt = now;
+    if (Math.abs(gap - before) <= SLEPT_MS) return false;
     this.#house.suspectAll();
     return true;
   }

@@ -104,7 +104,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       get floor() {
         const { phase } = house;
         if (phase !== 'open' && phase !== 'opening' && phase !== 'paused') return 0;
-        const base = engine.#operator.trimmed ? 0 : house.min + upkeep.spares;
+        const base = engine.#operator.trimmed ? 0 : Math.min(house.max, house.min + upkeep.spares);
         return Math.min(house.max, Math.max(base, life.proving));
       },
       get checking() {
@@ -123,6 +123,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       fate: (slot, now) => retirement.fate(slot, now),
       dial: () => opener.dial(),
       abandon: (slot) => opener.abandon(slot),
+      left: (slot) => upkeep.left(slot),
       lookBy: (at) => upkeep.lookBy(at),
       slotGone: (slot) => this.#slotGone(slot),
       settled: () => life.settled(),
@@ -183,7 +184,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     const house = this.#house;
     if (house.phase !== 'open' && house.phase !== 'opening') return undefined;
     const lease = this.#dispatcher.take(label);
-    if (lease !== undefined) house.counters.requests += 1;
+    if (lease !== undefined) {
+      house.counters.requests += 1;
+      this.#operator.untrim();
+    }
     return lease;
   }
 
@@ -192,10 +196,12 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
   }
 
   open(options?: ReadyWait & { wait?: boolean | undefined }): Promise<void> {
+    this.#operator.untrim();
     return this.#life.open(options);
   }
 
   ready(options?: ReadyWait): Promise<void> {
+    this.#operator.untrim();
     return this.#life.ready(options);
   }
 
@@ -246,10 +252,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   #admit(): Error | undefined {
     const refusal = this.#life.admit();
-    if (refusal === undefined && this.#operator.trimmed) {
-      this.#operator.trimmed = false;
-      this.#house.dial();
-    }
+    if (refusal === undefined) this.#operator.untrim();
     return refusal;
   }
 

@@ -20,11 +20,15 @@ const LOOK_AGAIN_MS = 1_000;
 
 export class Health<S extends Session> {
   readonly #house: Household<S>;
-  /** Checks under way and not yet late: whoever waits may count on them. */
-  checking = 0;
+  /** Slots whose check is under way and not yet late: whoever waits may count on them. */
+  readonly #asked = new Set<Slot<S>>();
 
   constructor(house: Household<S>) {
     this.#house = house;
+  }
+
+  get checking(): number {
+    return this.#asked.size;
   }
 
   checkForWaiters(): void {
@@ -42,6 +46,7 @@ export class Health<S extends Session> {
   suspectAll(): void {
     const house = this.#house;
     if (house.settings.check === 'never') return;
+    for (const slot of this.#asked) slot.suspect = true;
     for (const slot of house.idle.fromOldest()) {
       slot.suspect = true;
       void this.examine(slot, false);
@@ -55,10 +60,10 @@ export class Health<S extends Session> {
     else house.book.move(slot, State.idle);
     house.book.move(slot, State.returning);
     const custody = new Custody(slot);
-    this.checking += 1;
+    this.#asked.add(slot);
     const custom = house.settings.check === 'custom' && forWaiter;
     const asked = custom ? await this.#ask(slot) : await this.#ping(slot);
-    this.checking -= 1;
+    this.#asked.delete(slot);
     if (!custody.held) return 'replaced';
     if (asked.is === 'late') {
       if (custom || slot.suspect) return this.#dead(slot, 'check');
@@ -73,9 +78,19 @@ export class Health<S extends Session> {
     const { clock, counters, settings, steps } = this.#house;
     const session = slot.session as S;
     const trip = counters.roundTrip.value ?? 0;
-    const boundMs = slot.suspect ? Math.max(SUSPECT_FLOOR_MS, SUSPECT_ROUND_TRIPS * trip) : settings.checkTimeoutMs;
+    const suspectMs = Math.max(SUSPECT_FLOOR_MS, SUSPECT_ROUND_TRIPS * trip);
     const asked = clock.now();
-    const outcome = await steps.step('ping', () => session.ping(), boundMs);
+    let outcome = await steps.step(
+      'ping',
+      () => session.ping(),
+      slot.suspect ? suspectMs : Math.min(suspectMs, settings.checkTimeoutMs),
+    );
+    if (outcome.is === 'late' && !slot.suspect) {
+      // Suspicion may have fallen on it since it was asked; without it, it has the rest of its time.
+      const { rest } = outcome;
+      const more = await steps.step('ping', () => rest, settings.checkTimeoutMs - (clock.now() - asked));
+      outcome = more.is === 'done' ? more.value : { is: 'late', rest };
+    }
     if (outcome.is === 'done') counters.roundTrip.add(clock.now() - asked);
     return outcome;
   }

@@ -127,6 +127,8 @@ export interface Household<S extends Session> extends Ports {
   dial(): void;
   /** Gives up a slot that is being opened. (opener) */
   abandon(slot: Slot<S>): void;
+  /** A slot is on its way out. (upkeep) */
+  left(slot: Slot<S>): void;
   /** Looks again at lifetimes and idle times at this monotonic time at the latest. (upkeep) */
   lookBy(at: number): void;
   /** Something came to rest: whoever is attentive looks again. (life cycle) */

@@ -8,10 +8,19 @@ import { IntrusiveList } from '../foundation/intrusive-list.ts';
 import type { Slot } from './slot.ts';
 
 export class IdleSet<S extends Session> extends IntrusiveList<Slot<S>> {
-  /** Adds by time of last use: at the front, except for one that comes back from a check. */
+  #uses = 0;
+
+  /** Notes that `slot` was used last of all, as of `now`. */
+  used(slot: Slot<S>, now: number): void {
+    this.#uses += 1;
+    slot.usedAt = now;
+    slot.usedRank = this.#uses;
+  }
+
+  /** Adds by last use: at the front, except for one that comes back from a check. */
   add(slot: Slot<S>): void {
     let after: Slot<S> | null = null;
-    for (let at = this.first; at !== null && at.usedAt > slot.usedAt; at = at.next) after = at;
+    for (let at = this.first; at !== null && at.usedRank > slot.usedRank; at = at.next) after = at;
     this.insertAfter(after, slot);
   }
 

@@ -8,7 +8,7 @@ import { PoolPausedError } from '../contracts/errors.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Household } from './household.ts';
 import { Readiness, type ReadyWait, ReadyWaiter } from './readiness.ts';
-import { closedError, relevantFailure, timeoutError } from './refusals.ts';
+import { closedError, notOpenError, relevantFailure, timeoutError } from './refusals.ts';
 import { State } from './states.ts';
 
 export class Lifecycle<S extends Session> {
@@ -94,7 +94,7 @@ export class Lifecycle<S extends Session> {
   pause(borrowers: 'wait' | 'reject'): Promise<void> {
     const house = this.#house;
     if (this.phase !== 'open' && this.phase !== 'paused') {
-      return Promise.reject(closedError(house.settings.name, this.phase));
+      return Promise.reject(notOpenError(house.settings.name, this.phase));
     }
     if (this.phase === 'open') {
       this.#pausedAt = house.clock.now();

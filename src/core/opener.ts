@@ -13,6 +13,8 @@ import type { Outcome, Settled } from './steps.ts';
 
 /** How many draws the most distant expiry is chosen from, so that connections do not die together. */
 const CANDIDATES = 5;
+/** A successor is opened this long before a connection expires, or twice as long as a connect has lately taken. */
+const AHEAD_MS = 1_000;
 
 /** What is wrong after `configure`: it must end in time, without an error, and leave the session at rest. */
 function faultOf(done: Outcome<unknown>, status: SessionStatus, connectTimeoutMs: number): Error | undefined {
@@ -204,10 +206,12 @@ export class Opener<S extends Session> {
   #ready(slot: Slot<S>, ms: number): void {
     const house = this.#house;
     const now = house.clock.now();
-    slot.usedAt = now;
+    house.idle.used(slot, now);
     slot.seenAt = now;
-    slot.expiresAt = this.#drawExpiry(now);
     house.counters.connect.add(ms);
+    slot.expiresAt = this.#drawExpiry(now);
+    slot.renewAt = slot.expiresAt - Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
+    house.lookBy(slot.renewAt);
     house.counters.connectMs.record(ms);
     house.governor.succeeded();
     this.#askedAnew = false;

@@ -32,6 +32,8 @@ export class Operator<S extends Session> {
       if (house.book.living <= max) break;
       house.retire(slot, 'resized');
     }
+    // What belonged to the old floor may have been idle for long.
+    house.lookBy(house.clock.now());
     house.pump();
   }
 
@@ -68,6 +70,13 @@ export class Operator<S extends Session> {
       leaving.add(slot);
     }
     return this.#gone(leaving).then(() => leaving.size);
+  }
+
+  /** The pool is used again: the floor counts as before. */
+  untrim(): void {
+    if (!this.trimmed) return;
+    this.trimmed = false;
+    this.#house.dial();
   }
 
   /** Asks the idle connections for a proof of life, one after the other, so that the rest can be lent meanwhile. */

@@ -30,13 +30,12 @@ export class Recycler<S extends Session> {
     house.counters.hold.add(heldMs);
     house.counters.useMs.record(heldMs);
     house.ledger.returned(lease);
-    slot.usedAt = now;
+    house.idle.used(slot, now);
     slot.seenAt = now;
     const session = slot.session as S;
     const { status } = session;
     if (status === 'lost') {
-      house.counters.returnsBad += 1;
-      house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+      this.#spoiled(slot, lease, heldMs);
       house.lose(slot, new Error('the session was found lost at its return'));
     } else if (reason !== undefined && reason !== null && reason !== false) {
       this.#replace(slot, lease, heldMs, status === 'idle');
@@ -48,11 +47,15 @@ export class Recycler<S extends Session> {
     }
   }
 
+  #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
+    this.#house.counters.returnsBad += 1;
+    this.#house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+  }
+
   /** The borrower does not want it reused: goodbye if it is at rest, its socket cut otherwise. */
   #replace(slot: Slot<S>, lease: Lease<S>, heldMs: number, atRest: boolean): void {
     const house = this.#house;
-    house.counters.returnsBad += 1;
-    house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+    this.#spoiled(slot, lease, heldMs);
     if (atRest) house.retire(slot, 'released');
     else house.condemn(slot, 'released');
     house.pump();
@@ -66,19 +69,22 @@ export class Recycler<S extends Session> {
     try {
       if (slot.session?.status === 'busy') {
         if (await this.#settle(slot, custody, lease, until)) outcome = 'cancelled';
+        if (custody.held && slot.session.status === 'busy') throw new Spoiled('still busy after the cancel');
       }
       if (custody.held && slot.session?.status !== 'idle') {
         await this.#rollBack(slot, custody, lease, until);
         if (outcome === 'clean') outcome = 'rolled-back';
       }
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
-      if (!custody.held) return;
-      house.events.returned(slot.id, lease.id, heldMs, outcome);
-      house.rest(slot, house.clock.now());
+      if (custody.held) {
+        house.events.returned(slot.id, lease.id, heldMs, outcome);
+        house.rest(slot, house.clock.now());
+      } else {
+        this.#spoiled(slot, lease, heldMs);
+      }
     } catch (error) {
+      this.#spoiled(slot, lease, heldMs);
       if (!custody.held) return;
-      house.counters.returnsBad += 1;
-      house.events.returned(slot.id, lease.id, heldMs, 'condemned');
       const why = error instanceof Error ? error.message : String(error);
       this.#report(lease, 'OXBOW_RESET_FAILED', `could not be cleaned and is replaced: ${why}`);
       house.condemn(slot, error instanceof Spoiled ? 'condemned' : 'reset');

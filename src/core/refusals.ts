@@ -70,6 +70,12 @@ export function closedError(name: string, phase: Phase): PoolClosedError {
   return new PoolClosedError(phase === 'created' ? text : `${text}; ${PG_CLOSED_TEXT}`, phase);
 }
 
+/** For what only an open pool can do. */
+export function notOpenError(name: string, phase: Phase): PoolClosedError {
+  if (phase === 'closing' || phase === 'closed') return closedError(name, phase);
+  return new PoolClosedError(`${name} is not open yet (${phase}): wait for open() or ready() first`, phase);
+}
+
 /** The last failed connect, if it is still going on or fell into the time waited. */
 export function relevantFailure<S extends Session>(house: Household<S>, since: number): Failure | undefined {
   const { last } = house.governor;

@@ -76,6 +76,7 @@ export class Retirement<S extends Session> {
 
   #leaveLists(slot: Slot<S>): void {
     slot.custody?.end();
+    this.#house.left(slot);
     if (slot.state === State.idle) this.#house.idle.remove(slot);
     if (slot.state === State.lent) this.#house.lent.remove(slot);
   }

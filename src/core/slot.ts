@@ -25,11 +25,17 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   /** Ends a connect that nobody wants any longer. */
   attempt: AbortController | undefined = undefined;
   expiresAt: number = Infinity;
+  /** When its successor is to be opened. */
+  renewAt: number = Infinity;
+  /** Its successor is asked for. Written by upkeep alone. */
+  expiring = false;
   uses = 0;
   /** When the present lease began. */
   lentAt = 0;
   /** When it last came back from a borrower: what idle time is counted from. */
   usedAt = 0;
+  /** The same as an order that knows no ties. Written by the idle set alone, as is `usedAt`. */
+  usedRank = 0;
   /** Its last proof of life: what staleness is counted from. */
   seenAt = 0;
   /** Something happened since `seenAt` that may have killed it. */

@@ -10,15 +10,14 @@ import { State } from './states.ts';
 
 /** Due times are not looked at more often than this. */
 const SHORTEST_MS = 5;
-/** A replacement for an expiring connection is opened this long ahead, or twice as long as a connect has lately taken. */
-const AHEAD_MS = 1_000;
 /** Keep-alive pings are spread over the last tenth of their period. */
 const JITTER = 0.1;
 
 export class Upkeep<S extends Session> {
   readonly #house: Household<S>;
   #timer: Timer | undefined;
-  /** Replacements to be opened before the old ones expire. */
+  #pinging = false;
+  /** Successors to be opened before the connections they follow expire: as many as slots are marked `expiring`. */
   spares = 0;
 
   constructor(house: Household<S>) {
@@ -31,11 +30,17 @@ export class Upkeep<S extends Session> {
     this.#arm(Math.max(at, now + SHORTEST_MS), now);
   }
 
+  /** A slot is on its way out: nobody needs a successor in advance for it any more. */
+  left(slot: Slot<S>): void {
+    if (!slot.expiring) return;
+    slot.expiring = false;
+    this.spares -= 1;
+  }
+
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#house.nextSweepAt = Infinity;
-    this.spares = 0;
   }
 
   #arm(at: number, now: number): void {
@@ -55,48 +60,59 @@ export class Upkeep<S extends Session> {
     const house = this.#house;
     if (house.phase !== 'open' && house.phase !== 'opening' && house.phase !== 'paused') return;
     const now = house.clock.now();
-    const aheadMs = Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
-    this.spares = 0;
-    let next = Infinity;
-    for (const slot of house.idle.fromOldest()) next = Math.min(next, this.#look(slot, now, aheadMs));
-    // Lent ones expire too: they are replaced when they come back, and their successors may be opened before.
-    for (const slot of house.lent) if (slot.expiresAt - now <= aheadMs) this.#wantSpare();
+    let next = this.#markExpiring(now);
+    for (const slot of house.idle.fromOldest()) next = Math.min(next, this.#dismiss(slot, now));
+    next = Math.min(next, this.#keepAlive(now));
     house.pump();
-    this.lookBy(next);
+    this.lookBy(Math.max(next, now + SHORTEST_MS));
   }
 
-  /** Does what is due for one idle slot; returns when it is to be looked at again. */
-  #look(slot: Slot<S>, now: number, aheadMs: number): number {
-    const house = this.#house;
-    const { idleTimeoutMs, idlePingMs } = house.settings;
-    const surplus = house.book.living > house.floor;
-    if (now >= slot.expiresAt) {
-      house.retire(slot, 'lifetime');
-      return Infinity;
-    }
-    if (surplus && now - slot.usedAt >= idleTimeoutMs) {
-      house.retire(slot, 'idle');
-      return Infinity;
-    }
-    let next = slot.expiresAt;
-    if (slot.expiresAt - now <= aheadMs) this.#wantSpare();
-    else next = Math.min(next, slot.expiresAt - aheadMs);
-    if (surplus || slot.usedAt + idleTimeoutMs > now) next = Math.min(next, slot.usedAt + idleTimeoutMs);
-    if (idlePingMs !== Infinity && !surplus) {
-      const dueAt = slot.seenAt + idlePingMs * (1 - JITTER * house.clock.random());
-      if (now >= dueAt) {
-        void house.examine(slot, false);
-        return now + idlePingMs * (1 - JITTER);
+  /** Lent ones expire too: they are replaced when they come back, and their successors are opened before. */
+  #markExpiring(now: number): number {
+    let next = Infinity;
+    for (const slot of this.#house.slots) {
+      if (slot.state === State.opening || slot.state === State.closing || slot.expiring) continue;
+      if (now < slot.renewAt) next = Math.min(next, slot.renewAt);
+      else {
+        slot.expiring = true;
+        this.spares += 1;
       }
-      next = Math.min(next, dueAt);
     }
-    return Math.max(next, now + SHORTEST_MS);
+    return next;
   }
 
-  /** Only where the pool is at its floor and has room: elsewhere another one serves meanwhile. */
-  #wantSpare(): void {
-    const { book, min, max } = this.#house;
-    if (book.living - this.spares <= min && min + this.spares < max && book.count(State.opening) === 0)
-      this.spares += 1;
+  /** Retires an idle slot whose time has come; returns when it is to be looked at again. */
+  #dismiss(slot: Slot<S>, now: number): number {
+    const house = this.#house;
+    const idleUntil = slot.usedAt + house.settings.idleTimeoutMs;
+    const surplus = house.book.living > house.floor;
+    if (now >= slot.expiresAt) house.retire(slot, 'lifetime');
+    else if (surplus && now >= idleUntil) house.retire(slot, 'idle');
+    else return surplus || idleUntil > now ? Math.min(slot.expiresAt, idleUntil) : slot.expiresAt;
+    return Infinity;
+  }
+
+  /** Pings, one at a time, the idle connections that count towards the floor, from the cold end; returns when to look again. */
+  #keepAlive(now: number): number {
+    const house = this.#house;
+    const { idlePingMs } = house.settings;
+    if (idlePingMs === Infinity) return Infinity;
+    let counting = house.floor - (house.book.living - house.idle.length);
+    let next = Infinity;
+    for (const slot of house.idle.fromOldest()) {
+      if (counting <= 0) break;
+      counting -= 1;
+      const dueAt = slot.seenAt + idlePingMs * (1 - JITTER * house.clock.random());
+      if (now < dueAt) next = Math.min(next, dueAt);
+      else if (!this.#pinging) void this.#ping(slot);
+    }
+    return next;
+  }
+
+  async #ping(slot: Slot<S>): Promise<void> {
+    this.#pinging = true;
+    await this.#house.examine(slot, false);
+    this.#pinging = false;
+    this.lookBy(this.#house.clock.now());
   }
 }

@@ -57,7 +57,7 @@ test('given back is what was lost, at most the timeout, and the error says so', 
     const error = errorOf(ask);
     assert.equal(error.kind, 'POOL_TIMEOUT');
     assert.equal(error.givenBackMs, back);
-    assert.equal(error.waitedMs as number, rig.clock.now() - woke + 10 + block - ((rig.clock.now() - woke) - back));
+    assert.equal(error.waitedMs as number, rig.clock.now() - woke + 10 + block - (rig.clock.now() - woke - back));
     assert.match(error.message, /blocked/);
   }
 });
@@ -195,7 +195,10 @@ test('a jump of the wall clock is noticed at the next acquire: nothing is lent w
   assert.equal(rig.engine.tryAcquire(), undefined, 'all are suspect');
   await rig.clock.settle();
   assert.ok(ask.lease);
-  assert.ok(sessions.every((session) => session.calls.includes('ping')), 'one pass over all');
+  assert.ok(
+    sessions.every((session) => session.calls.includes('ping')),
+    'one pass over all',
+  );
 });
 
 test('a jump of the wall clock is noticed although it came before the first lend from rest', async () => {

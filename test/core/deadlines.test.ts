@@ -205,7 +205,9 @@ test('ten thousand waiters share a handful of timers', async () => {
   await rig.get();
   const aborter = new AbortController();
   setMaxListeners(0, aborter.signal);
-  const asks = Array.from({ length: 10_000 }, (_, n) => rig.ask({ acquireTimeoutMs: 10_000 + (n % 3), signal: aborter.signal }));
+  const asks = Array.from({ length: 10_000 }, (_, n) =>
+    rig.ask({ acquireTimeoutMs: 10_000 + (n % 3), signal: aborter.signal }),
+  );
   assert.equal(rig.engine.snapshot().waiting, 10_000);
   assert.ok(rig.clock.pendingTimers <= 6, `${rig.clock.pendingTimers} timers`);
   aborter.abort();

@@ -50,7 +50,11 @@ test('the back-off is exponential with full jitter, from 50 ms to 10 s', async (
   for (let seed = 1; seed <= 20; seed += 1) {
     const server = new Server();
     server.open = { fail: REFUSED };
-    const rig = new Rig({ script: server.script, seed, settings: { acquireTimeoutMs: Infinity, reconnectTimeoutMs: Infinity } });
+    const rig = new Rig({
+      script: server.script,
+      seed,
+      settings: { acquireTimeoutMs: Infinity, reconnectTimeoutMs: Infinity },
+    });
     rig.ask();
     await rig.clock.advance(60_000);
     const delays = retries(rig);
@@ -61,7 +65,10 @@ test('the back-off is exponential with full jitter, from 50 ms to 10 s', async (
       spread.push(delay / bound);
     }
   }
-  assert.ok(spread.some((share) => share < 0.25) && spread.some((share) => share > 0.75), 'spread over the whole bound');
+  assert.ok(
+    spread.some((share) => share < 0.25) && spread.some((share) => share > 0.75),
+    'spread over the whole bound',
+  );
   assert.equal(new Set(spread).size > spread.length / 2, true);
 });
 

@@ -135,7 +135,10 @@ test('a lost lease is told once to everybody: counter, event, ledger', async () 
   lease.release();
   await rig.clock.settle();
   assert.equal(rig.engine.stats().connectionsLost, 1);
-  assert.deepEqual(rig.events.of('lost').map((args) => args[2]), ['lent']);
+  assert.deepEqual(
+    rig.events.of('lost').map((args) => args[2]),
+    ['lent'],
+  );
   assert.deepEqual(book, [`lent ${lease.id}`, `returned ${lease.id}`]);
   assert.equal(rig.events.count('closed'), 1);
 });

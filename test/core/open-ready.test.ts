@@ -57,10 +57,9 @@ test('open() with min 0 proves one connection and keeps it idle', async () => {
 });
 
 test('open() resolves when min connections exist, and not before', async () => {
-  let opens = 0;
   const rig = new Rig({
     settings: { min: 3, max: 5 },
-    script: (call) => (call === 'open' ? { afterMs: (opens += 1) * 100 } : undefined),
+    script: (call, _session, count) => (call === 'open' ? { afterMs: count * 100 } : undefined),
   });
   const open = watch(rig.engine.open());
   await rig.clock.advance(299);
@@ -243,10 +242,9 @@ test('the proof connection of open() with min 0 is trimmed when idle like any ot
 });
 
 test('an opening that fails after it had made some connections closes them', async () => {
-  let opens = 0;
   const rig = new Rig({
     settings: { min: 3, max: 3 },
-    script: (call) => (call === 'open' && (opens += 1) > 1 ? { fail: REFUSED } : undefined),
+    script: (call, _session, count) => (call === 'open' && count > 1 ? { fail: REFUSED } : undefined),
   });
   const open = watch(rig.engine.open({ timeoutMs: 500 }));
   await rig.clock.advance(1_500);
@@ -258,10 +256,9 @@ test('an opening that fails after it had made some connections closes them', asy
 });
 
 test('a borrower that already holds a connection when the opening fails keeps it until it gives it back', async () => {
-  let opens = 0;
   const rig = new Rig({
     settings: { min: 3, max: 3 },
-    script: (call) => (call === 'open' && (opens += 1) === 2 ? { never: true } : undefined),
+    script: (call, _session, count) => (call === 'open' && count === 2 ? { never: true } : undefined),
   });
   const open = watch(rig.engine.open({ timeoutMs: 500 }));
   const lease = await rig.get();

@@ -201,7 +201,14 @@ test("reset 'discard' forgets everything and configures again, after the rollbac
   const { rig, lease } = await lent(
     'transaction',
     { discard: { afterMs: 10 } },
-    { settings: { reset: 'discard' }, hooks: { configure: () => void (configured += 1) } },
+    {
+      settings: { reset: 'discard' },
+      hooks: {
+        configure: () => {
+          configured += 1;
+        },
+      },
+    },
   );
   lease.release();
   await rig.clock.advance(9);

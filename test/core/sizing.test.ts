@@ -36,7 +36,12 @@ const ROWS: [string, Partial<Demand>, number, number | undefined][] = [
   ['… less what is under way', { waiting: 3, opening: 2, size: 2, living: 2 }, 1, undefined],
   ['… less what is being checked', { waiting: 2, checking: 2, size: 2, living: 2 }, 0, undefined],
   ['… and nothing while the governor forbids it', { waiting: 2, concurrency: 0 }, 0, undefined],
-  ['more under way than allowed is not negative', { waiting: 5, opening: 3, concurrency: 1, size: 3, living: 3 }, 0, undefined],
+  [
+    'more under way than allowed is not negative',
+    { waiting: 5, opening: 3, concurrency: 1, size: 3, living: 3 },
+    0,
+    undefined,
+  ],
   ['more open than max (after a resize) is not negative', { waiting: 5, max: 2, ...lent(5) }, 0, undefined],
   ['unknown times: the hold-off', { waiting: 1, ...lent(2) }, 0, HOLD_OFF_MS],
   ['unknown connect time: the hold-off', { waiting: 1, ...lent(2), holdMs: 1 }, 0, HOLD_OFF_MS],
