@@ -28,16 +28,22 @@ const scenes = steps.flatMap((step) =>
 );
 let run = 0;
 
-const unhandled: unknown[] = [];
-process.on('unhandledRejection', (reason) => unhandled.push(reason));
-
+/** The test runner would end the whole test at an unhandled rejection, and not say in which case: while one is played it is ours. */
 async function play(it: Case, step: StepName, scene: Scene, timing: Timing): Promise<Played> {
-  const played = await new Stage(it, step, scene, timing).play();
-  // Node tells of a rejection that nobody handles once the turn is over.
-  for (const reason of unhandled.splice(0)) {
-    played.violations.push(`unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown): void => void unhandled.push(reason);
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', note);
+  try {
+    const played = await new Stage(it, step, scene, timing).play();
+    for (const reason of unhandled) {
+      played.violations.push(`unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
+    }
+    return played;
+  } finally {
+    process.off('unhandledRejection', note);
+    for (const listener of others) process.on('unhandledRejection', listener);
   }
-  return played;
 }
 
 const UNTIMED: Timing = { leadMs: 0, boundMs: 0 };

@@ -211,6 +211,7 @@ export class Stage implements Watcher {
     this.#scene.act(this, lease);
     const until = clock.now() + LONGEST_CASE_MS;
     await this.#run(until, () => this.#calm());
+    if (this.#instant.steps >= STORM) return;
     if (this.#begunAt === undefined) this.complain(`the step ${this.step} never began`);
     if (!this.borrowers.allSettled) this.complain('not everybody was settled');
     if (this.closed === undefined) await this.#afterwards();
@@ -312,7 +313,7 @@ export class Stage implements Watcher {
     const { clock } = this.rig;
     await clock.settle();
     this.#audit();
-    while (!enough()) {
+    while (!enough() && this.#instant.steps < STORM) {
       const nextInMs = clock.nextInMs;
       if (nextInMs === undefined || clock.now() + nextInMs > until) return;
       await clock.advance(nextInMs);
