@@ -3,8 +3,8 @@
 //
 //   MATRIX='scene=rollback/transaction,behaviour=never,disturbance=kill,moment=half' node --test build/test/matrix/*.test.js
 
-/** How the step under test goes. `slow` ends within its bound, `late` after it. */
-export const BEHAVIOURS = ['ok', 'error', 'slow', 'slow-error', 'late', 'late-error', 'never'] as const;
+/** How the step under test goes: `ok` at once, `throw` at once and without a promise; `slow` and `error` within its bound, `late` after it. */
+export const BEHAVIOURS = ['ok', 'throw', 'slow', 'error', 'late', 'late-error', 'never'] as const;
 export type BehaviourName = (typeof BEHAVIOURS)[number];
 
 /** What else happens while that step is under way. */
@@ -26,20 +26,21 @@ export const DISTURBANCES = [
 ] as const;
 export type DisturbanceName = (typeof DISTURBANCES)[number];
 
-/** When: in the turn in which the step begins, half-way, or when its answer or its bound is due. */
-export const MOMENTS = ['begin', 'half', 'end'] as const;
+/**
+ * When: in the turn in which the step begins, half-way, when its answer or its bound is due, or between its outcome and the
+ * engine's next line.
+ */
+export const MOMENTS = ['begin', 'half', 'end', 'between'] as const;
 export type Moment = (typeof MOMENTS)[number];
 
-/** Whether the step behaves so this once, or whenever it is taken. */
-export const EXTENTS = ['once', 'always'] as const;
-export type Extent = (typeof EXTENTS)[number];
+/**
+ * Where: a pool of one; or one of three, two of them the floor and lent to somebody else for a while. There the step behaves so
+ * once, or each time that it is taken.
+ */
+export const PLACES = ['alone', 'company', 'company-always'] as const;
+export type Place = (typeof PLACES)[number];
 
-/** A pool of one; or of three, two of them the floor and lent to somebody else for a while. */
-export const ROOMS = ['alone', 'company'] as const;
-export type Room = (typeof ROOMS)[number];
-
-/** `throwing`: as scripted, and whoever may throw does so, at once where that is possible. */
-export const PORTS = ['inert', 'scripted', 'throwing'] as const;
+export const PORTS = ['inert', 'scripted'] as const;
 export type PortsName = (typeof PORTS)[number];
 
 export interface Case {
@@ -48,18 +49,13 @@ export interface Case {
   readonly ports: PortsName;
   readonly disturbance: DisturbanceName;
   readonly moment: Moment;
-  readonly extent: Extent;
-  readonly room: Room;
+  readonly place: Place;
 }
 
 /** Every case of one test: the same scene, behaviour and ports. */
 export function casesOf(scene: string, behaviour: BehaviourName, ports: PortsName): Case[] {
   return DISTURBANCES.flatMap((disturbance) =>
-    MOMENTS.flatMap((moment) =>
-      EXTENTS.flatMap((extent) =>
-        ROOMS.map((room) => ({ scene, behaviour, ports, disturbance, moment, extent, room })),
-      ),
-    ),
+    MOMENTS.flatMap((moment) => PLACES.map((place) => ({ scene, behaviour, ports, disturbance, moment, place }))),
   );
 }
 

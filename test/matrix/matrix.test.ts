@@ -4,18 +4,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { STEPS, type StepName } from '../../src/core/steps.ts';
-import {
-  BEHAVIOURS,
-  type Case,
-  casesOf,
-  DISTURBANCES,
-  EXTENTS,
-  filterOf,
-  MOMENTS,
-  nameOf,
-  PORTS,
-  ROOMS,
-} from './axes.ts';
+import { BEHAVIOURS, type Case, casesOf, DISTURBANCES, filterOf, MOMENTS, nameOf, PLACES, PORTS } from './axes.ts';
 import { SCENES, type Scene } from './scenes.ts';
 import { type Played, Stage, type Timing } from './stage.ts';
 
@@ -51,17 +40,10 @@ const timings = new Map<string, Timing>();
 
 /** When the step begins after the first borrower has asked, and its bound: found by playing the case undisturbed. */
 async function timingOf(it: Case, step: StepName, scene: Scene): Promise<Timing> {
-  const key = [it.scene, it.room].join();
+  const key = [it.scene, it.place].join();
   let timing = timings.get(key);
   if (timing === undefined) {
-    const plain: Case = {
-      ...it,
-      behaviour: 'ok',
-      ports: 'inert',
-      disturbance: 'nothing',
-      moment: 'begin',
-      extent: 'once',
-    };
+    const plain: Case = { ...it, behaviour: 'ok', ports: 'inert', disturbance: 'nothing', moment: 'begin' };
     timing = (await play(plain, step, scene, UNTIMED)).timing;
     timings.set(key, timing);
   }
@@ -95,11 +77,11 @@ for (const { step, name, scene } of scenes) {
 }
 
 test('exactly the product of the axes was played', () => {
-  const axes = [scenes, BEHAVIOURS, DISTURBANCES, MOMENTS, EXTENTS, ROOMS, PORTS];
+  const axes = [scenes, BEHAVIOURS, DISTURBANCES, MOMENTS, PLACES, PORTS];
   const product = axes.reduce((all, axis) => all * axis.length, 1);
   console.log(
     `matrix: ${steps.length} steps in ${scenes.length} scenes × ${BEHAVIOURS.length} behaviours × ${DISTURBANCES.length} ` +
-      `disturbances × ${MOMENTS.length} moments × ${EXTENTS.length} extents × ${ROOMS.length} rooms × ${PORTS.length} ports ` +
+      `disturbances × ${MOMENTS.length} moments × ${PLACES.length} places × ${PORTS.length} ports ` +
       `= ${product} cases, ${run} run`,
   );
   if (filter === undefined) assert.equal(run, product);

@@ -5,11 +5,17 @@ import { type StepName, Stepper } from '../../src/core/steps.ts';
 
 type Work = () => unknown;
 
+export interface Seen {
+  /** Done in place of the step's own. */
+  readonly work: Work;
+  /** Called between the outcome and whatever the engine does about it. */
+  readonly over: (how: 'done' | 'failed' | 'late') => void;
+}
+
 /** Whoever wants to see the steps. */
 export interface Watcher {
-  /** A step begins; what is returned is done in place of `work`. */
-  stepping(name: StepName, boundMs: number, work: Work): Work;
-  stepped(name: StepName, boundMs: number, how: 'done' | 'failed' | 'late'): void;
+  /** A step begins. */
+  stepping(name: StepName, boundMs: number, work: Work): Seen;
 }
 
 let watcher: Watcher | undefined;
@@ -24,8 +30,9 @@ Stepper.prototype.step = new Proxy(Stepper.prototype.step, {
     const [name, work, boundMs, signal] = args;
     const by = watcher;
     if (by === undefined) return Reflect.apply(step, self, args);
-    const outcome = Reflect.apply(step, self, [name, by.stepping(name, boundMs, work), boundMs, signal]);
-    void outcome.then((how) => by.stepped(name, boundMs, how.is));
+    const seen = by.stepping(name, boundMs, work);
+    const outcome = Reflect.apply(step, self, [name, seen.work, boundMs, signal]);
+    void outcome.then((how) => seen.over(how.is));
     return outcome;
   },
 });

@@ -50,20 +50,16 @@ export class CountedTasks implements TaskContext {
   }
 }
 
-export class RecordingExplainer implements Explainer {
-  asked = 0;
+/** Has an answer for every second asker, and throws at the others. */
+export class FickleExplainer implements Explainer {
+  #asked = 0;
 
   explain(): { verdict: string; summary: string; evidence: Record<string, unknown>; advice: string[] } {
-    this.asked += 1;
+    this.#asked += 1;
+    if (this.#asked % 2 === 1) throw new Error('no verdict');
     return { verdict: 'scripted', summary: 'as scripted', evidence: {}, advice: [] };
   }
 }
-
-export const throwingExplainer: Explainer = {
-  explain: () => {
-    throw new Error('no verdict');
-  },
-};
 
 /** Plenty of permits, until it is told that there are none to be had without waiting. */
 export class CheckedPermits implements Permits {

@@ -19,16 +19,9 @@ import type { Case } from './axes.ts';
 import { type Borrower, Borrowers } from './borrowers.ts';
 import { CoarseHolds } from './coarse-holds.ts';
 import { disturb } from './disturb.ts';
-import { type Watcher, watchSteps } from './probe.ts';
+import { type Seen, type Watcher, watchSteps } from './probe.ts';
 import type { Scene } from './scenes.ts';
-import {
-  CheckedLedger,
-  CheckedPermits,
-  type Complain,
-  CountedTasks,
-  RecordingExplainer,
-  throwingExplainer,
-} from './scripted-ports.ts';
+import { CheckedLedger, CheckedPermits, type Complain, CountedTasks, FickleExplainer } from './scripted-ports.ts';
 
 /** What a step without a bound of its own is timed by. */
 const NOMINAL_MS = 1_000;
@@ -92,6 +85,8 @@ export class Stage implements Watcher {
   #instant = { at: 0, steps: 0 };
   #armed = false;
   #opens = 0;
+  /** Connects that threw before the engine's own work was done. */
+  #thrown = 0;
   #acted = 0;
   #begunAt: number | undefined;
   #hits = 0;
@@ -112,12 +107,12 @@ export class Stage implements Watcher {
     const complain = this.complain;
     this.#ledger = new CheckedLedger(complain);
     this.#permits = new CheckedPermits(complain);
-    const max = it.room === 'alone' ? 1 : 3;
+    const max = it.place === 'alone' ? 1 : 3;
     this.#limit = max;
     this.#peakLimit = max;
-    const min = scene.full === true ? max : it.room === 'alone' ? 0 : 2;
+    const min = scene.full === true ? max : it.place === 'alone' ? 0 : 2;
     this.rig = new Rig({
-      settings: { ...SETTINGS, min, max, reconnectTimeoutMs: it.ports === 'throwing' ? 0 : 300_000, ...scene.settings },
+      settings: { ...SETTINGS, min, max, reconnectTimeoutMs: it.ports === 'scripted' ? 0 : 300_000, ...scene.settings },
       script: (call, session) => this.#script(call, session),
       hooks: this.#hooks(),
       ports: this.#ports(),
@@ -160,8 +155,12 @@ export class Stage implements Watcher {
     this.borrowers.ask('the second', { timeoutMs: this.deadlineMs });
   }
 
+  get #once(): boolean {
+    return this.it.place !== 'company-always';
+  }
+
   get deadlineMs(): number {
-    return this.it.extent === 'once' ? DEADLINE_MS : LONG_DEADLINE_MS;
+    return this.#once ? DEADLINE_MS : LONG_DEADLINE_MS;
   }
 
   promise(name: string, promise: Promise<unknown>): void {
@@ -200,7 +199,7 @@ export class Stage implements Watcher {
 
   async #play(): Promise<void> {
     const { clock } = this.rig;
-    const company = this.it.room === 'alone' ? [] : [await this.obtain(), await this.obtain()];
+    const company = this.it.place === 'alone' ? [] : [await this.obtain(), await this.obtain()];
     this.subject = undefined;
     const lease = await this.#scene.before?.(this);
     this.subject = lease?.session;
@@ -267,7 +266,7 @@ export class Stage implements Watcher {
     if (this.it.ports === 'inert') return;
     if (this.#ledger.out.size > 0) this.complain(`${this.#ledger.out.size} leases left in the ledger`);
     if (this.#permits.taken !== 0) this.complain(`${this.#permits.taken} permits not given back`);
-    if (this.#tasks.detachments !== stats.connects) this.complain('a connect was not detached');
+    if (this.#tasks.detachments + this.#thrown !== stats.connects) this.complain('a connect was not detached');
     const lends = this.#events.count('lent');
     if (lends !== this.#ledger.entered) this.complain(`${lends} lends told, ${this.#ledger.entered} in the ledger`);
     if (this.#events.count('refused') !== refused) this.complain('not every refusal was told');
@@ -281,13 +280,13 @@ export class Stage implements Watcher {
 
   /** Whether the server can be used at all in this case. */
   #canServe(): boolean {
-    const { behaviour, extent } = this.it;
+    const { behaviour } = this.it;
     if (this.#scene.closes) return false;
     // What comes after the connect's own bound is useless to everybody, however it ends.
-    if (this.step === 'abandon') return extent === 'once';
+    if (this.step === 'abandon') return this.#once;
     if (behaviour === 'ok' || behaviour === 'slow') return true;
-    if (this.step === 'permit') return extent === 'once' ? behaviour !== 'never' : behaviour === 'late';
-    if (extent === 'once') return true;
+    if (this.step === 'permit') return this.#once ? behaviour !== 'never' : behaviour === 'late';
+    if (this.#once) return true;
     return !['open', 'configure', 'check'].includes(this.step);
   }
 
@@ -349,31 +348,41 @@ export class Stage implements Watcher {
 
   // ── the step under test ───────────────────────────────────────────────────────────────────────────────────────────────
 
-  stepping(name: StepName, boundMs: number, work: () => unknown): () => unknown {
+  stepping(name: StepName, boundMs: number, work: () => unknown): Seen {
     if (boundMs !== Infinity) this.#running += 1;
-    if (this.#storms()) return () => new Promise(() => {});
-    if (!this.#armed || name !== this.step) return work;
-    if (this.#hits > 0 && this.it.extent === 'once') return work;
-    return () => {
-      this.#hits += 1;
-      this.#boundMs = boundMs === Infinity ? NOMINAL_MS : boundMs;
+    const over = (how: 'done' | 'failed' | 'late'): void => this.#stepped(name, boundMs, how);
+    if (this.#storms()) return { work: () => new Promise(() => {}), over };
+    if (!this.#armed || name !== this.step || (this.#hits > 0 && this.#once)) return { work, over };
+    this.#hits += 1;
+    const first = this.#hits === 1;
+    this.#boundMs = boundMs === Infinity ? NOMINAL_MS : boundMs;
+    const hit = (): unknown => {
       this.#inWork = true;
       try {
-        if (this.#throwsAtOnce()) {
+        if (this.it.behaviour === 'throw' && this.step !== 'abandon') {
           if (this.step === 'destroy') this.#kept += 1;
+          if (this.step === 'open') this.#thrown += 1;
           throw scriptedError('08006', 'thrown at once');
         }
         return work();
       } finally {
         this.#inWork = false;
-        if (this.#hits === 1) this.#begins();
+        if (first) this.#begins();
       }
+    };
+    if (!first || this.it.moment !== 'between') return { work: hit, over };
+    return {
+      work: hit,
+      over: (how) => {
+        over(how);
+        disturb(this);
+      },
     };
   }
 
-  stepped(name: StepName, boundMs: number, how: 'done' | 'failed' | 'late'): void {
-    if (boundMs !== Infinity) this.#running -= 1;
+  #stepped(name: StepName, boundMs: number, how: 'done' | 'failed' | 'late'): void {
     if (boundMs === Infinity) return;
+    this.#running -= 1;
     if ((name === 'destroy' && how !== 'done' && boundMs > 1_000) || (name === 'abandon' && how === 'late')) {
       this.#writtenOff += 1;
     }
@@ -387,16 +396,18 @@ export class Stage implements Watcher {
     return this.#instant.steps >= STORM;
   }
 
-  #throwsAtOnce(): boolean {
-    return this.it.ports === 'throwing' && this.it.behaviour === 'error' && this.step !== 'abandon';
-  }
-
   #begins(): void {
     const { clock } = this.rig;
     this.#begunAt = clock.now();
     const inMs = this.#disturbedInMs();
+    if (this.it.moment === 'between' && !this.#neverOver) return;
     if (inMs === undefined) disturb(this);
     else clock.timer(inMs, () => disturb(this));
+  }
+
+  /** A wait for a permit has no bound: without an answer there is no outcome, and the disturbance comes by time. */
+  get #neverOver(): boolean {
+    return this.step === 'permit' && this.it.behaviour === 'never';
   }
 
   #disturbedInMs(): number | undefined {
@@ -420,11 +431,11 @@ export class Stage implements Watcher {
     switch (this.it.behaviour) {
       case 'ok':
         return {};
-      case 'error':
+      case 'throw':
         return { fail };
       case 'slow':
         return { afterMs: Math.floor(bound * 0.75) };
-      case 'slow-error':
+      case 'error':
         return { afterMs: Math.floor(bound * 0.75), fail };
       case 'late':
         return { afterMs: Math.floor(bound * 1.5) };
@@ -446,10 +457,10 @@ export class Stage implements Watcher {
 
   /** A connect that outlasts its bound and is given up in the way of the case. */
   #scriptAbandoned(): Behaviour | undefined {
-    const { behaviour, extent } = this.it;
+    const { behaviour } = this.it;
     this.#opens += 1;
-    if (this.#opens > 1 && extent === 'once') return undefined;
-    if (behaviour === 'error') return { never: true };
+    if (this.#opens > 1 && this.#once) return undefined;
+    if (behaviour === 'throw') return { never: true };
     const connectMs = this.rig.settings.connectTimeoutMs;
     this.#boundMs = this.rig.settings.returnTimeoutMs;
     const answer = this.#answer();
@@ -470,9 +481,9 @@ export class Stage implements Watcher {
   #hooks(): Hooks<ScriptedSession> {
     const hook = (session: ScriptedSession): unknown => this.#hook(session);
     const named = Object.fromEntries((this.#scene.hooks ?? []).map((name) => [name, hook]));
-    const { ports } = this.it;
+    const { behaviour, ports } = this.it;
     const onReconnectFailed = (): Promise<never> => {
-      if (ports === 'throwing') throw new Error('thrown by onReconnectFailed');
+      if (behaviour === 'throw') throw new Error('thrown by onReconnectFailed');
       return Promise.reject(new Error('rejected by onReconnectFailed'));
     };
     return ports === 'inert' ? named : { ...named, onReconnectFailed };
@@ -500,7 +511,7 @@ export class Stage implements Watcher {
     return this.#later(this.#answer())
       .then(take)
       .finally(() => {
-        if (this.it.extent === 'once') this.#permits.exhausted = false;
+        if (this.#once) this.#permits.exhausted = false;
       });
   }
 
@@ -514,7 +525,7 @@ export class Stage implements Watcher {
       tasks: this.#tasks,
       events: this.#events.port,
       reporter: this.#reports,
-      explainer: ports === 'throwing' ? throwingExplainer : new RecordingExplainer(),
+      explainer: new FickleExplainer(),
     };
   }
 
