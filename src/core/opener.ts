@@ -34,6 +34,7 @@ export class Opener<S extends Session> {
   #asking = false;
   /** Credentials were asked for once more since the last success. */
   #askedAnew = false;
+  #unfitInARow = 0;
 
   constructor(house: Household<S>) {
     this.#house = house;
@@ -131,7 +132,7 @@ export class Opener<S extends Session> {
 
     const dial = (): Promise<S> => house.tasks.detached(() => house.driver.open({ attempt, signal: abort.signal }));
     const opened = await steps.step('open', dial, settings.connectTimeoutMs, abort.signal);
-    if (opened.is === 'late') {
+    if (opened.is === 'late' || !custody.held) {
       if (custody.held) {
         this.abandon(slot);
         this.#failed(
@@ -140,7 +141,7 @@ export class Opener<S extends Session> {
           begunAt,
         );
       }
-      await this.#seeOff(slot, opened.rest);
+      await this.#seeOff(slot, opened.is === 'late' ? opened.rest : Promise.resolve(opened));
       return;
     }
     if (opened.is === 'failed') {
@@ -157,7 +158,7 @@ export class Opener<S extends Session> {
     slot.session = session;
     slot.attempt = undefined;
     const fail = (fault: unknown): void => {
-      house.condemn(slot, 'condemned');
+      house.condemn(slot, undefined);
       this.#failed(fault, house.driver.classify(fault), begunAt);
     };
     session.onLost((error) => {
@@ -177,13 +178,28 @@ export class Opener<S extends Session> {
   /** Nobody wants this connect any longer. It counts until the driver says that its socket is gone. */
   abandon(slot: Slot<S>): void {
     if (slot.attempt === undefined) {
-      this.#house.condemn(slot, 'closed');
+      this.#house.condemn(slot, undefined);
       return;
     }
     slot.custody?.end();
     slot.ending = 'cut';
     this.#house.book.move(slot, State.closing);
     slot.attempt.abort();
+  }
+
+  /**
+   * A connection was refused by the user's check before anybody had it: to the borrowers that is a connect which failed, and a check
+   * that refuses them all must not become a storm.
+   */
+  unfit(fault: unknown): void {
+    this.#unfitInARow += 1;
+    const error = fault instanceof Error ? fault : new Error(String(fault));
+    this.#noteFailure(error, 'transient', this.#house.clock.now(), this.#unfitInARow);
+  }
+
+  /** A connection passed the user's check. */
+  fit(): void {
+    this.#unfitInARow = 0;
   }
 
   /** Waits, bounded, for the driver to give up an abandoned connect, and cuts a session that arrives all the same. */
@@ -269,10 +285,10 @@ export class Opener<S extends Session> {
     house.pump();
   }
 
-  #noteFailure(error: Error, fault: Fault, begunAt: number): void {
+  #noteFailure(error: Error, fault: Fault, begunAt: number, inARow = 1): void {
     const house = this.#house;
     const { attempt } = house.governor;
-    const lasted = house.governor.failed(error, fault, begunAt);
+    const lasted = house.governor.failed(error, fault, begunAt, inARow);
     const now = house.clock.now();
     house.events.openFailed(error, attempt, house.governor.retryInMs(now));
     if (lasted) this.#reconnectFailed(error);
