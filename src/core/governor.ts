@@ -66,14 +66,14 @@ export class Governor {
 
   /**
    * A connect that began at `begunAt` failed. Several in flight that fail together are one failure. Returns true once per
-   * outage: when it has lasted `reconnectTimeoutMs`. `inARow`: at least so many are known to have failed one after the other.
+   * outage: when it has lasted `reconnectTimeoutMs`.
    */
-  failed(error: Error, fault: Fault, begunAt: number, inARow = 1): boolean {
+  failed(error: Error, fault: Fault, begunAt: number): boolean {
     const now = this.#clock.now();
     const sameBlow = this.last !== undefined && this.refusing && begunAt < this.last.at;
     this.last = { error, fault, at: now };
     if (!sameBlow) {
-      this.#failures = Math.max(this.#failures + 1, inARow);
+      this.#failures += 1;
       const cap = fault === 'permanent' ? PERMANENT_CAP_MS : BACKOFF_CAP_MS;
       this.#retryAt = now + this.#delay(cap);
     }

@@ -34,7 +34,8 @@ export class Opener<S extends Session> {
   #asking = false;
   /** Credentials were asked for once more since the last success. */
   #askedAnew = false;
-  #unfitInARow = 0;
+  /** The user's check refused a fresh connection, and none has passed since. */
+  #unfit = false;
 
   constructor(house: Household<S>) {
     this.#house = house;
@@ -192,14 +193,16 @@ export class Opener<S extends Session> {
    * that refuses them all must not become a storm.
    */
   unfit(fault: unknown): void {
-    this.#unfitInARow += 1;
+    this.#unfit = true;
     const error = fault instanceof Error ? fault : new Error(String(fault));
-    this.#noteFailure(error, 'transient', this.#house.clock.now(), this.#unfitInARow);
+    this.#noteFailure(error, 'transient', this.#house.clock.now());
   }
 
   /** A connection passed the user's check. */
   fit(): void {
-    this.#unfitInARow = 0;
+    if (!this.#unfit) return;
+    this.#unfit = false;
+    this.#house.governor.succeeded();
   }
 
   /** Waits, bounded, for the driver to give up an abandoned connect, and cuts a session that arrives all the same. */
@@ -229,7 +232,7 @@ export class Opener<S extends Session> {
     slot.renewAt = slot.expiresAt - Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
     house.lookBy(slot.renewAt);
     house.counters.connectMs.record(ms);
-    house.governor.succeeded();
+    if (!this.#unfit) house.governor.succeeded();
     this.#askedAnew = false;
     house.events.opened(slot.id, ms, slot.session?.pid ?? 0);
     house.connected();
@@ -285,10 +288,10 @@ export class Opener<S extends Session> {
     house.pump();
   }
 
-  #noteFailure(error: Error, fault: Fault, begunAt: number, inARow = 1): void {
+  #noteFailure(error: Error, fault: Fault, begunAt: number): void {
     const house = this.#house;
     const { attempt } = house.governor;
-    const lasted = house.governor.failed(error, fault, begunAt, inARow);
+    const lasted = house.governor.failed(error, fault, begunAt);
     const now = house.clock.now();
     house.events.openFailed(error, attempt, house.governor.retryInMs(now));
     if (lasted) this.#reconnectFailed(error);
