@@ -40,6 +40,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   readonly #home: LeaseHome<S>;
   readonly #Lease: LeaseClass<S, L>;
   readonly #checksEachLend: boolean;
+  readonly #maxUses: number;
+  readonly #keepsNothing: boolean;
   #leases = 0;
   #clockGap: number;
   #lookedAt: number;
@@ -53,7 +55,9 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#house = house;
     this.#home = home;
     this.#Lease = leaseClass;
-    const { check } = house.settings;
+    const { check, idleTimeoutMs, maxUses } = house.settings;
+    this.#maxUses = maxUses;
+    this.#keepsNothing = idleTimeoutMs === 0;
     this.#lookedAt = house.clock.now();
     this.#clockGap = house.clock.wall() - this.#lookedAt;
     this.#checksEachLend = check === 'always' || check === 'custom';
@@ -109,10 +113,12 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   verified(slot: Slot<S>, now: number): void {
     const house = this.#house;
     if (slot.custody !== undefined) slot.custody.end();
-    const reason = house.fate(slot, now);
-    if (reason !== undefined) {
-      house.retire(slot, reason);
-      return;
+    if (this.#mayHaveToGo(slot, now)) {
+      const reason = house.fate(slot, now);
+      if (reason !== undefined) {
+        house.retire(slot, reason);
+        return;
+      }
     }
     house.book.move(slot, State.idle);
     const waiter = house.queue.first;
@@ -186,6 +192,20 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
         withoutStack(() => timeoutError(facts)),
       );
     }
+  }
+
+  /** Most returns are clear of all this, and asking for each one's fate would cost a tenth of a lend. */
+  #mayHaveToGo(slot: Slot<S>, now: number): boolean {
+    const house = this.#house;
+    return (
+      slot.generation !== house.generation ||
+      now >= slot.expiresAt ||
+      slot.uses >= this.#maxUses ||
+      house.book.living > house.max ||
+      this.#keepsNothing ||
+      house.ending ||
+      house.permits.pressure > 0
+    );
   }
 
   /** Whether `slot` may be lent without a round trip. */

@@ -1,5 +1,5 @@
 // What the parts of one engine share: the settings, the ports, the records, and the few verbs by which one part asks another.
-// Types only. The engine builds the one object behind it; no part imports another part.
+// Types only. The one object behind it is in house.ts; no part imports another part.
 
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
@@ -84,12 +84,14 @@ export interface Household<S extends Session> extends Ports {
   phase: Phase;
   /** Whether a waiter may be handed a connection in the present phase. Written by the life cycle alone. */
   lending: boolean;
+  /** It closes, or has closed. Written by the life cycle alone. */
+  ending: boolean;
   /** Whether somebody waits for connections to come to rest or to exist. Written by the life cycle alone. */
   attentive: boolean;
   /** When upkeep looks next, on the monotonic clock. Written by upkeep alone. */
   nextSweepAt: number;
-  /** A timer that holds the process is armed. Written by the engine alone. */
-  held: boolean;
+  /** A timer that holds the process is armed. */
+  readonly held: boolean;
   /** As resized. */
   min: number;
   max: number;

@@ -43,6 +43,7 @@ export class Lifecycle<S extends Session> {
     house.phase = phase;
     // Whoever is still queued while the pool closes was admitted to be served.
     house.lending = phase === 'open' || phase === 'opening' || phase === 'closing';
+    house.ending = phase === 'closing' || phase === 'closed';
     house.events.phase(from, phase);
   }
 
