@@ -111,6 +111,7 @@ export class Closing<S extends Session> {
   #cut(): void {
     const house = this.#house;
     this.#report.stillHeld = house.holders();
+    this.#life.lendNoMore();
     for (const slot of house.slots) {
       const { lease } = slot;
       if (slot.state === State.lent && lease !== undefined) {

@@ -6,19 +6,11 @@ import type { Explanation } from '../contracts/explain.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import { Aborts } from './aborts.ts';
 import type { Household } from './household.ts';
-import type { Lease, LeaseHome } from './lease.ts';
+import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import { type Request, Waiter } from './wait-queue.ts';
-
-/** How the pool's own lease class is made. */
-export type LeaseClass<S extends Session, L extends Lease<S>> = new (
-  home: LeaseHome<S>,
-  slot: Slot<S>,
-  id: number,
-  label: string | undefined,
-) => L;
 
 /** A promise's handles, taken out without a closure for each: only ever read in the turn in which they were written. */
 const captured: { resolve: (value: unknown) => void; reject: (error: unknown) => void } = {

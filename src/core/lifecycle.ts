@@ -47,6 +47,11 @@ export class Lifecycle<S extends Session> {
     house.events.phase(from, phase);
   }
 
+  /** The last moment of a closing pool is over: nobody is served any more, whatever he holds. */
+  lendNoMore(): void {
+    this.#house.lending = false;
+  }
+
   /** Lets a borrower pass, or tells why not. Opens a pool that was never opened, if it may. */
   admit(): Error | undefined {
     const house = this.#house;
@@ -63,7 +68,7 @@ export class Lifecycle<S extends Session> {
           ? new PoolPausedError(house.settings.name, house.clock.now() - this.#pausedAt)
           : undefined;
       case 'closing':
-        return house.tasks.holdsLease() ? undefined : closedError(house.settings.name, this.phase);
+        return house.lending && house.tasks.holdsLease() ? undefined : closedError(house.settings.name, this.phase);
       case 'closed':
         return closedError(house.settings.name, this.phase);
     }

@@ -217,7 +217,9 @@ export class Opener<S extends Session> {
     }
     if (arrived.is === 'done' && arrived.value.is === 'done') {
       const session = arrived.value.value;
-      await steps.step('destroy', () => session.destroy(), settings.returnTimeoutMs);
+      // A pool that has closed leaves no timer behind, not even this one.
+      const boundMs = this.#house.phase === 'closed' ? Infinity : settings.returnTimeoutMs;
+      await steps.step('destroy', () => session.destroy(), boundMs);
     }
     if (slot.state !== State.gone) this.#house.slotGone(slot);
   }

@@ -2,7 +2,7 @@
 // what a waiter is told, is decided by others.
 
 import type { Session } from '../contracts/driver.ts';
-import { Deadline } from '../foundation/deadlines.ts';
+import type { Deadline, Extension, Group } from '../foundation/deadlines.ts';
 import { IntrusiveList, type Linked } from '../foundation/intrusive-list.ts';
 import type { Lease } from './lease.ts';
 
@@ -14,9 +14,14 @@ export interface Request {
 }
 
 /** One queued borrower. Lean on purpose: a hundred thousand of them may stand here. */
-export class Waiter<S extends Session> extends Deadline implements Linked<Waiter<S>> {
+export class Waiter<S extends Session> implements Deadline, Linked<Waiter<S>> {
   prev: Waiter<S> | null = null;
   next: Waiter<S> | null = null;
+  duePrev: Deadline | null = null;
+  dueNext: Deadline | null = null;
+  dueGroup: Group | null = null;
+  dueAt = 0;
+  extension: Extension | null = null;
   readonly since: number;
   readonly request: Request | undefined;
   readonly resolve: (lease: Lease<S>) => void;
@@ -28,7 +33,6 @@ export class Waiter<S extends Session> extends Deadline implements Linked<Waiter
     resolve: (lease: Lease<S>) => void,
     reject: (error: unknown) => void,
   ) {
-    super();
     this.since = since;
     this.request = request;
     this.resolve = resolve;

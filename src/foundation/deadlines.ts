@@ -18,22 +18,26 @@ const SLICE_MS = 10;
 /** … and looks at the clock this often while at it. */
 const BATCH = 128;
 
-/** Whatever waits with a deadline carries these links itself. */
-export class Deadline {
-  duePrev: Deadline | null = null;
-  dueNext: Deadline | null = null;
-  dueGroup: Group | null = null;
+/** Whatever waits with a deadline carries these links itself. They are the list's; a new one has nulls and a zero. */
+export interface Deadline {
+  duePrev: Deadline | null;
+  dueNext: Deadline | null;
+  dueGroup: Group | null;
   /** Whole milliseconds: a small integer costs no box on the heap. */
-  dueAt = 0;
-  extension: Extension | null = null;
+  dueAt: number;
+  extension: Extension | null;
 }
 
 /** A deadline that only calls somebody. */
-export class Alarm extends Deadline {
+export class Alarm implements Deadline {
+  duePrev: Deadline | null = null;
+  dueNext: Deadline | null = null;
+  dueGroup: Group | null = null;
+  dueAt = 0;
+  extension: Extension | null = null;
   readonly ring: () => void;
 
   constructor(ring: () => void) {
-    super();
     this.ring = ring;
   }
 }
@@ -46,7 +50,8 @@ export interface Extension {
   givenBackMs: number;
 }
 
-class Group {
+/** Deadlines of one length, in the order in which they were set. */
+export class Group {
   readonly ms: number;
   first: Deadline | null = null;
   last: Deadline | null = null;
