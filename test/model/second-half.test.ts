@@ -1,0 +1,8 @@
+// The second half of the model's sequences; two files, so that they run side by side.
+
+import { test } from 'node:test';
+import { explore } from './run.ts';
+
+test('whatever is done to a pool, in whatever order, it loses nothing, lends nothing twice and leaves nobody waiting (second half)', async () => {
+  await explore('second-half', 20_242);
+});
