@@ -149,7 +149,8 @@ export class Reference {
   /** `tryAcquire()` gave one at once. */
   tried(lease: ScriptedLease): void {
     this.requests += 1;
-    if (this.queue.length > 0) this.complain(`tryAcquire() overtook ${this.queue.length} borrowers`);
+    const overtaken = this.queue.filter((ask) => !ask.nosy).length;
+    if (overtaken > 0) this.complain(`tryAcquire() overtook ${overtaken} borrowers`);
     this.#lent(lease);
   }
 
@@ -165,7 +166,7 @@ export class Reference {
     if (this.held.get(lease.session) !== lease) return;
     this.held.delete(lease.session);
     this.returns += 1;
-    this.#provenAlive(lease.session, false);
+    this.proven(lease.session, false);
   }
 
   // What happens around the pool.
@@ -175,9 +176,12 @@ export class Reference {
     this.#lives.set(session, { bornAt: now, lastProofAt: now, lends: 0, proofs: 0, lendableUntil: Infinity });
   }
 
-  /** It answered a ping, or the user's check found it good. */
-  proven(session: ScriptedSession): void {
-    this.#provenAlive(session, true);
+  /** It answered; `asked` tells whether for that purpose: a ping, or the user's check that found it good. */
+  proven(session: ScriptedSession, asked: boolean): void {
+    const life = this.#lives.get(session);
+    if (life === undefined) return;
+    life.lastProofAt = this.#now();
+    if (asked) life.proofs += 1;
   }
 
   killed(session: ScriptedSession): void {
@@ -289,13 +293,6 @@ export class Reference {
     if ((check === 'always' || check === 'custom') && life.proofs === 0) this.complain(`${name} was lent unchecked`);
     life.lends += 1;
     life.proofs = 0;
-  }
-
-  #provenAlive(session: ScriptedSession, asked: boolean): void {
-    const life = this.#lives.get(session);
-    if (life === undefined) return;
-    life.lastProofAt = this.#now();
-    if (asked) life.proofs += 1;
   }
 
   #noteRevoked(now: number): void {

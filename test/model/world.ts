@@ -80,7 +80,7 @@ class EngineClock implements Clock {
 interface Told {
   opening(): void;
   born(session: ScriptedSession): void;
-  pong(session: ScriptedSession): void;
+  answered(call: ScriptedCall, session: ScriptedSession): void;
 }
 
 /** The scripted driver, with an eye on what is under way. */
@@ -114,7 +114,7 @@ class WatchedDriver extends ScriptedDriver {
     this.flights.add(flight);
     return super.play(call, session, (behaviour) => {
       this.flights.delete(flight);
-      if (call === 'ping' && behaviour.fail === undefined && session.alive) this.#told.pong(session);
+      if (behaviour.fail === undefined && session.alive) this.#told.answered(call, session);
       done(behaviour);
     });
   }
@@ -169,7 +169,7 @@ export class World {
       born: (session) => {
         if (!setup.configure) this.reference.born(session);
       },
-      pong: (session) => this.reference.proven(session),
+      answered: (call, session) => this.reference.proven(session, call === 'ping'),
     });
     this.driver.script = (call) => this.#play(call);
     const scripted = setup.ports === 'scripted';
@@ -199,12 +199,16 @@ export class World {
       } finally {
         this.driver.flights.delete(flight);
       }
-      this.reference.proven(session);
+      this.reference.proven(session, true);
+    };
+    const reset = async (session: ScriptedSession): Promise<void> => {
+      await this.#hook('reset', session);
+      this.reference.proven(session, false);
     };
     return {
       ...(setup.configure ? { configure } : {}),
       ...(setup.check === 'custom' ? { check } : {}),
-      ...(setup.reset === 'custom' ? { reset: (session: ScriptedSession) => this.#hook('reset', session) } : {}),
+      ...(setup.reset === 'custom' ? { reset } : {}),
     };
   }
 
