@@ -87,7 +87,7 @@ const timeoutMs = fc.constantFrom(undefined, undefined, 0, 20, 200, 5_000, Infin
 
 const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Command> }[] = [
   {
-    weight: 30,
+    weight: 80,
     arbitrary: fc.record({
       do: fc.constant('acquire' as const),
       count: fc.constantFrom(1, 1, 1, 2, 3),
@@ -96,35 +96,35 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       holdMs: fc.constantFrom(undefined, undefined, undefined, 0, 5, 60),
     }),
   },
-  { weight: 5, arbitrary: fc.constant({ do: 'tryAcquire' }) },
+  { weight: 10, arbitrary: fc.constant({ do: 'tryAcquire' }) },
   {
-    weight: 25,
+    weight: 50,
     arbitrary: fc.record({
       do: fc.constant('release' as const),
       which,
       how: fc.constantFrom<ReleaseHow>('clean', 'clean', 'clean', 'transaction', 'failed', 'busy', 'error', 'true'),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('releaseAgain' as const), which }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('releaseAgain' as const), which }) },
   {
-    weight: 3,
+    weight: 6,
     arbitrary: fc.record({
       do: fc.constant('work' as const),
       which,
       status: fc.constantFrom('idle' as const, 'transaction' as const, 'failed' as const, 'busy' as const),
     }),
   },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
   {
-    weight: 25,
+    weight: 50,
     arbitrary: fc.record({
       do: fc.constant('advance' as const),
       ms: fc.constantFrom(1, 5, 10, 25, 30, 50, 100, 100, 300, 300, 1_000, 2_500, 11_000),
     }),
   },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('kill' as const), which }) },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('kill' as const), which }) },
   {
-    weight: 6,
+    weight: 12,
     arbitrary: fc.record({
       do: fc.constant('server' as const),
       mode: fc.constantFrom<ConnectMode>(
@@ -142,7 +142,7 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
     }),
   },
   {
-    weight: 8,
+    weight: 16,
     arbitrary: fc.record({
       do: fc.constant('replies' as const),
       call: fc.constantFrom<Call>(
@@ -161,39 +161,39 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       times,
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('block' as const), ms: fc.constantFrom(40, 60, 300, 1_500) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('sleep' as const), ms: fc.constantFrom(500, 2_000, 60_000) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('block' as const), ms: fc.constantFrom(40, 60, 300, 1_500) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('sleep' as const), ms: fc.constantFrom(500, 2_000, 60_000) }) },
   {
-    weight: 3,
+    weight: 6,
     arbitrary: fc
       .tuple(fc.nat({ max: 3 }), fc.integer({ min: 1, max: 5 }))
       .map(([min, max]) => ({ do: 'resize' as const, min: Math.min(min, max), max })),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('replaceAll' as const), overMs: fc.constantFrom(0, 0, 500) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('replaceAll' as const), overMs: fc.constantFrom(0, 0, 500) }) },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: fc.record({
       do: fc.constant('pause' as const),
       borrowers: fc.constantFrom('wait' as const, 'reject' as const),
     }),
   },
-  { weight: 5, arbitrary: fc.constant({ do: 'resume' }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('trim' as const), to: fc.nat({ max: 2 }) }) },
-  { weight: 2, arbitrary: fc.constant({ do: 'check' }) },
+  { weight: 10, arbitrary: fc.constant({ do: 'resume' }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('trim' as const), to: fc.nat({ max: 2 }) }) },
+  { weight: 4, arbitrary: fc.constant({ do: 'check' }) },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: fc.record({ do: fc.constant('open' as const), wait: fc.boolean(), timeoutMs, signal: fc.boolean() }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('ready' as const), timeoutMs }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('ready' as const), timeoutMs }) },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: fc.record({
       do: fc.constant('permits' as const),
       limit: fc.nat({ max: 6 }),
       pressure: fc.constantFrom(0, 0, 1, 3),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('nested' as const), on: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('nested' as const), on: fc.boolean() }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -254,7 +254,7 @@ export const setup: fc.Arbitrary<Setup> = fc
     idlePingMs: fc.constantFrom(Infinity, Infinity, 300, 2_000),
     connectConcurrency: fc.integer({ min: 1, max: 3 }),
     reconnectTimeoutMs: fc.constantFrom(300_000, 500),
-    autoOpen: fc.constantFrom(true, true, true, true, true, true, true, false),
+    autoOpen: fc.nat({ max: 15 }).map((drawn) => drawn < 15),
     seed: fc.nat(),
   })
   .map((drawn) => ({

@@ -35,18 +35,18 @@ async function run(drawn: Setup, commands: readonly Command[], coverage: Coverag
   const spy = new MoveSpy(coverage);
   const world = new World(drawn, spy);
   const { reference } = world;
-  const demand = (where: string): void => {
-    if (tell) console.log(`${world.clock.now()} ${where}: ${standing(world)}`);
-    if (reference.complaints.length > 0) throw new Violation(`${where}: ${reference.complaints.join('; ')}`);
+  const demand = (where: () => string): void => {
+    if (tell) console.log(`${world.clock.now()} ${where()}: ${standing(world)}`);
+    if (reference.complaints.length > 0) throw new Violation(`${where()}: ${reference.complaints.join('; ')}`);
   };
   try {
     for (const [index, command] of commands.entries()) {
       await world.perform(command);
       count(coverage.commands, command.do);
-      demand(`after command ${index + 1}, ${line(command)}`);
+      demand(() => `after command ${index + 1}, ${line(command)}`);
     }
     await world.finish();
-    demand('at the end');
+    demand(() => 'at the end');
   } finally {
     spy.undo();
   }
@@ -65,37 +65,41 @@ function standing(world: World): string {
   return `${s.phase} ${s.min}..${s.max} ${JSON.stringify({ opening, idle, lent, returning, closing, waiting, sockets })}`;
 }
 
-/** Draws the sequences of one half, and asserts that they reached everything. */
-export async function explore(half: string, defaultSeed: number): Promise<void> {
+/**
+ * Draws the sequences of one half; the result asserts that they kept every rule and reached everything. To be called outside
+ * a test: inside one each promise costs several times as much, since the runner follows them all.
+ */
+export async function explore(half: string, defaultSeed: number): Promise<() => void> {
   const { seed, path, runs } = options(defaultSeed);
   const coverage = new Coverage();
   const replay = path !== undefined;
   const property = fc.asyncProperty(setup, sequence, (drawn, commands) => run(drawn, commands, coverage, replay));
-  const result = await fc.check(property, {
-    seed,
-    numRuns: runs,
-    endOnFailure: replay,
-    ...(replay ? { path } : {}),
-  });
-  if (result.failed) {
-    const [drawn, commands] = result.counterexample ?? [];
-    const cause: unknown = result.errorInstance;
-    assert.fail(
-      [
-        `${cause instanceof Violation ? cause.message : cause instanceof Error ? cause.stack : String(cause)}`,
-        `setup: ${JSON.stringify(drawn, infinite)}`,
-        ...(commands ?? []).map((command, index) => `  ${index + 1}. ${line(command)}`),
-        `replay: MODEL_SEED=${result.seed} MODEL_PATH=${result.counterexamplePath} node --test build/test/model/${half}.test.js`,
-        `after ${result.numRuns} sequences, shrunk ${result.numShrinks} times`,
-      ].join('\n'),
-    );
-  }
-  console.log(`${half}: seed ${seed}\n${coverage.table()}`);
-  if (runs < RUNS) return;
-  assert.ok(coverage.crowded >= FULL_LENGTH, `${coverage.crowded} sequences of full length with three borrowers`);
-  for (const [name, times] of [...coverage.moves, ...coverage.refusals]) {
-    assert.ok(times >= EACH_AT_LEAST, `${name}: reached ${times} times`);
-  }
+  const { stackTraceLimit } = Error;
+  // A stack is costly and says nothing here; a replay has them.
+  if (!replay) Error.stackTraceLimit = 0;
+  const result = await fc.check(property, { seed, numRuns: runs, endOnFailure: replay, ...(replay ? { path } : {}) });
+  Error.stackTraceLimit = stackTraceLimit;
+  return () => {
+    if (result.failed) assert.fail(failure(half, result));
+    console.log(`${half}: seed ${seed}\n${coverage.table()}`);
+    if (runs < RUNS) return;
+    assert.ok(coverage.crowded >= FULL_LENGTH, `${coverage.crowded} sequences of full length with three borrowers`);
+    for (const [name, times] of [...coverage.moves, ...coverage.refusals]) {
+      assert.ok(times >= EACH_AT_LEAST, `${name}: reached ${times} times`);
+    }
+  };
+}
+
+function failure(half: string, result: fc.RunDetails<[Setup, Command[]]>): string {
+  const [drawn, commands] = result.counterexample ?? [];
+  const cause: unknown = result.errorInstance;
+  return [
+    `${cause instanceof Violation ? cause.message : cause instanceof Error ? cause.stack : String(cause)}`,
+    `setup: ${JSON.stringify(drawn, infinite)}`,
+    ...(commands ?? []).map((command, index) => `  ${index + 1}. ${line(command)}`),
+    `replay: MODEL_SEED=${result.seed} MODEL_PATH=${result.counterexamplePath} node --test build/test/model/${half}.test.js`,
+    `after ${result.numRuns} sequences, shrunk ${result.numShrinks} times`,
+  ].join('\n');
 }
 
 function infinite(_key: string, value: unknown): unknown {

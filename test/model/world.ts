@@ -27,8 +27,11 @@ const LATE_MS = 2_500;
 /** On a healthy server everybody who waits is served within this: the longest bounds and back-off, one after the other. */
 const HEALED_MS = 40_000;
 const STEP_MS = 250;
-/** More calls of the driver than any command can need: the engine goes round in circles without time passing. */
+/** More calls of the driver, and timers, than any command can need: the engine goes round in circles without time passing. */
 const LIVELOCK_CALLS = 5_000;
+const LIVELOCK_TIMERS = 20_000;
+/** The counters are compared after one command in so many, and at the end. */
+const COUNTERS_EACH = 5;
 /** Nosy observers ask this often at most between two looks. */
 const NOSY_ASKS = 3;
 
@@ -41,6 +44,8 @@ interface Flight {
 /** Counts the engine's own timers; mutes the one that only holds the process, where asked to. */
 class EngineClock implements Clock {
   pending = 0;
+  /** Made since the last command. */
+  made = 0;
   readonly #inner: VirtualClock;
   readonly #mutes: boolean;
 
@@ -57,6 +62,8 @@ class EngineClock implements Clock {
   timer = (ms: number, fire: () => void, holdsProcess = false): Timer => {
     let pending = true;
     this.pending += 1;
+    this.made += 1;
+    if (this.made > LIVELOCK_TIMERS) return { cancel: () => {} };
     const over = (): void => {
       if (pending) this.pending -= 1;
       pending = false;
@@ -146,6 +153,7 @@ export class World {
   #nested = false;
   #nosyLeft = 0;
   #calls = 0;
+  #looks = 0;
   #writtenOff = 0;
   #blockedMs = 0;
   readonly #inLedger = new Set<LeaseRecord>();
@@ -427,6 +435,7 @@ export class World {
   async perform(command: Command): Promise<void> {
     this.#nosyLeft = NOSY_ASKS;
     this.#calls = 0;
+    this.#engineClock.made = 0;
     this.#do(command);
     await (command.do === 'advance' ? this.clock.advance(command.ms) : this.clock.settle());
     this.audit();
@@ -585,6 +594,8 @@ export class World {
       checksUnderWay: this.#checksUnderWay(now),
     };
     reference.audit(sight);
+    if (this.#engineClock.made > LIVELOCK_TIMERS)
+      reference.complain(`${LIVELOCK_TIMERS} timers in one command: a livelock`);
     this.peakBorrowers = Math.max(this.peakBorrowers, reference.borrowers);
     if (this.#permits !== undefined && this.#permits.taken !== s.size) {
       reference.complain(`${this.#permits.taken} permits are taken for ${s.size} slots`);
@@ -597,7 +608,8 @@ export class World {
         reference.complain(`${promised.name}() has not settled within ${promised.withinMs} ms`);
       }
     }
-    this.#compareCounters();
+    this.#looks += 1;
+    if (this.#looks % COUNTERS_EACH === 0 || engine.phase === 'closed') this.#compareCounters();
   }
 
   /** Late ones do not count: the borrower is owed another connection. */
@@ -680,6 +692,7 @@ export class World {
     for (let ms = 0; ms <= withinMs; ms += STEP_MS) {
       for (const lease of [...reference.held.values()]) this.#release(lease, 'clean');
       this.#calls = 0;
+      this.#engineClock.made = 0;
       await clock.settle();
       this.audit();
       if (until() || reference.complaints.length > 0) return;
