@@ -11,7 +11,7 @@ import { Coverage, count, MoveSpy, type Reason } from './coverage.ts';
 import { World } from './world.ts';
 
 /** In each of the two files; the rows below must hold for each half. */
-const RUNS = 10_400;
+const RUNS = 12_000;
 const FULL_LENGTH = 10_000;
 const EACH_AT_LEAST = 100;
 

@@ -57,7 +57,8 @@ class EngineClock implements Clock {
   now = (): number => this.#inner.now();
   wall = (): number => this.#inner.wall();
   random = (): number => this.#inner.random();
-  pollPhase = (then: () => void): void => void this.timer(0, then);
+  /** No timer: over within the turn, and so allowed to outlast a close. */
+  pollPhase = (then: () => void): void => this.#inner.pollPhase(then);
 
   timer = (ms: number, fire: () => void, holdsProcess = false): Timer => {
     let pending = true;
