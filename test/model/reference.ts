@@ -163,6 +163,7 @@ export class Reference {
   /** The borrower gives back; the session is at the engine's disposal from now on. */
   gaveBack(lease: ScriptedLease): void {
     this.ended.push(lease);
+    this.#noteRevoked(this.#now());
     if (this.held.get(lease.session) !== lease) return;
     this.held.delete(lease.session);
     this.returns += 1;
