@@ -46,6 +46,8 @@ export interface Rules {
   readonly check: 'stale' | 'always' | 'never' | 'custom';
   readonly checkAfterIdleMs: number;
   readonly autoOpen: boolean;
+  /** Somebody asks from within the engine: then answers of one turn may come in another order than they were given. */
+  readonly nosy: unknown;
 }
 
 /** What is seen of the engine and the driver at rest. */
@@ -138,7 +140,9 @@ export class Reference {
 
   served(ask: Ask, lease: ScriptedLease): void {
     this.#settle(ask, 'granted');
-    if (ask.overtakenAt !== undefined) this.complain(`borrower ${ask.id} was overtaken at ${ask.overtakenAt}`);
+    const sameTurn = this.#rules.nosy !== undefined && ask.overtakenAt === this.#now();
+    if (ask.overtakenAt !== undefined && !sameTurn)
+      this.complain(`borrower ${ask.id} was overtaken at ${ask.overtakenAt}`);
     if (ask.signal?.aborted) this.complain(`borrower ${ask.id} was served after its abort`);
     if (!ask.nosy) {
       for (const earlier of this.queue) if (earlier.id < ask.id) earlier.overtakenAt ??= this.#now();

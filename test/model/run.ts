@@ -3,6 +3,7 @@
 //   MODEL_SEED=n     another seed (default: a fixed one, so that two runs are the same run; `random` draws one)
 //   MODEL_PATH=p     with the seed of a failure: goes straight to its shrunk sequence and tells each step
 //   MODEL_RUNS=n     how many sequences
+//   MODEL_QUICK=1    the first counterexample as it is, not shrunk
 
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -19,19 +20,30 @@ interface Options {
   readonly seed: number;
   readonly path: string | undefined;
   readonly runs: number;
+  readonly quick: boolean;
 }
 
 function options(defaultSeed: number): Options {
-  const { MODEL_SEED, MODEL_PATH, MODEL_RUNS } = process.env;
+  const { MODEL_SEED, MODEL_PATH, MODEL_RUNS, MODEL_QUICK } = process.env;
   const seed =
     MODEL_SEED === undefined ? defaultSeed : MODEL_SEED === 'random' ? process.hrtime()[1] : Number(MODEL_SEED);
-  return { seed, path: MODEL_PATH, runs: MODEL_RUNS === undefined ? RUNS : Number(MODEL_RUNS) };
+  return {
+    seed,
+    path: MODEL_PATH,
+    runs: MODEL_RUNS === undefined ? RUNS : Number(MODEL_RUNS),
+    quick: MODEL_QUICK === '1',
+  };
 }
 
 /** Thrown for what the reference complains of. */
 class Violation extends Error {}
 
-async function run(drawn: Setup, commands: readonly Command[], coverage: Coverage, tell: boolean): Promise<void> {
+export async function run(
+  drawn: Setup,
+  commands: readonly Command[],
+  coverage: Coverage,
+  tell: boolean,
+): Promise<void> {
   const spy = new MoveSpy(coverage);
   const world = new World(drawn, spy);
   const { reference } = world;
@@ -70,14 +82,19 @@ function standing(world: World): string {
  * a test: inside one each promise costs several times as much, since the runner follows them all.
  */
 export async function explore(half: string, defaultSeed: number): Promise<() => void> {
-  const { seed, path, runs } = options(defaultSeed);
+  const { seed, path, runs, quick } = options(defaultSeed);
   const coverage = new Coverage();
   const replay = path !== undefined;
   const property = fc.asyncProperty(setup, sequence, (drawn, commands) => run(drawn, commands, coverage, replay));
   const { stackTraceLimit } = Error;
   // A stack is costly and says nothing here; a replay has them.
   if (!replay) Error.stackTraceLimit = 0;
-  const result = await fc.check(property, { seed, numRuns: runs, endOnFailure: replay, ...(replay ? { path } : {}) });
+  const result = await fc.check(property, {
+    seed,
+    numRuns: runs,
+    endOnFailure: replay || quick,
+    ...(replay ? { path } : {}),
+  });
   Error.stackTraceLimit = stackTraceLimit;
   return () => {
     if (result.failed) assert.fail(failure(half, result));
