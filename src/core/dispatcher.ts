@@ -2,7 +2,6 @@
 // it leaves with nothing. Does not connect, clean, check or close: it asks for that.
 
 import type { Session } from '../contracts/driver.ts';
-import { OptionError } from '../contracts/errors.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import { Aborts } from './aborts.ts';
@@ -77,12 +76,6 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   wait(request: Request | undefined): Promise<L> {
     const house = this.#house;
     const timeoutMs = request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs;
-    if (!(timeoutMs >= 0)) {
-      // Not a request: it counts neither as served nor as refused.
-      house.counters.requests -= 1;
-      const expected = 'a number of milliseconds from 0, or Infinity';
-      return Promise.reject(new OptionError('acquireTimeoutMs', request?.acquireTimeoutMs, expected));
-    }
     if (timeoutMs === 0) return this.#refuseAtOnce();
     if (house.queue.length >= house.settings.maxWaiting) {
       return this.#refuse('queue-full', queueFullError(house.snapshot(), house.settings.maxWaiting));

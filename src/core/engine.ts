@@ -3,6 +3,7 @@
 
 import type { Clock, Timer } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
+import { OptionError } from '../contracts/errors.ts';
 import { noEvents } from '../contracts/events.ts';
 import { noExplainer } from '../contracts/explain.ts';
 import { emptyLedger } from '../contracts/ledger.ts';
@@ -122,6 +123,8 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       lose: (slot, error) => retirement.lose(slot, error),
       fate: (slot, now) => retirement.fate(slot, now),
       dial: () => opener.dial(),
+      unfit: (fault) => opener.unfit(fault),
+      fit: () => opener.fit(),
       abandon: (slot) => opener.abandon(slot),
       left: (slot) => upkeep.left(slot),
       lookBy: (at) => upkeep.lookBy(at),
@@ -169,7 +172,17 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
   acquire(request?: Request): Promise<L> {
     const house = this.#house;
     house.counters.requests += 1;
-    if (request?.signal?.aborted) return this.#refuse('aborted', request.signal.reason);
+    if (request !== undefined) {
+      const { acquireTimeoutMs = 0, signal } = request;
+      if (!(acquireTimeoutMs >= 0)) {
+        // Not a request: it counts neither as served nor as refused.
+        house.counters.requests -= 1;
+        return Promise.reject(
+          new OptionError('acquireTimeoutMs', acquireTimeoutMs, 'a number of milliseconds from 0, or Infinity'),
+        );
+      }
+      if (signal?.aborted) return this.#refuse('aborted', signal.reason);
+    }
     if (house.phase !== 'open' || this.#operator.trimmed) {
       const refusal = this.#admit();
       if (refusal !== undefined) return this.#refuse(refusal.name === 'PoolPausedError' ? 'paused' : 'closed', refusal);
@@ -291,7 +304,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       this.#holding = undefined;
       this.#house.held = false;
       const { book, queue } = this.#house;
-      const busy = queue.length + book.size - book.count(State.idle) + this.#life.proving;
+      const busy = queue.length + book.size - book.count(State.idle) + this.#life.proving + this.#operator.waiting;
       if (busy > 0) this.#hold();
     };
     this.#holding = this.#clock.timer(HOLD_MS, look, true);

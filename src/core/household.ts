@@ -117,14 +117,17 @@ export interface Household<S extends Session> extends Ports {
   suspectAll(): void;
   /** A planned, polite end. (retirement) */
   retire(slot: Slot<S>, reason: RetireReason): void;
-  /** A planned end of a session that is broken or busy: its socket is cut. (retirement) */
-  condemn(slot: Slot<S>, reason: RetireReason): void;
+  /** A planned end of a session that is broken or busy: its socket is cut. No reason: it was never ready. (retirement) */
+  condemn(slot: Slot<S>, reason: RetireReason | undefined): void;
   /** An unplanned end. (retirement) */
   lose(slot: Slot<S>, error: Error): void;
   /** Why a slot may not stay, or undefined. (retirement) */
   fate(slot: Slot<S>, now: number): RetireReason | undefined;
   /** Dials what the waiters and the floor need. (opener) */
   dial(): void;
+  /** The user's check refused a connection that was never lent; or let one pass. (opener) */
+  unfit(fault: unknown): void;
+  fit(): void;
   /** Gives up a slot that is being opened. (opener) */
   abandon(slot: Slot<S>): void;
   /** A slot is on its way out. (upkeep) */

@@ -85,6 +85,10 @@ export class Recycler<S extends Session> {
     } catch (error) {
       this.#spoiled(slot, lease, heldMs);
       if (!custody.held) return;
+      if (slot.session?.status === 'lost') {
+        house.lose(slot, error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
       const why = error instanceof Error ? error.message : String(error);
       this.#report(lease, 'OXBOW_RESET_FAILED', `could not be cleaned and is replaced: ${why}`);
       house.condemn(slot, error instanceof Spoiled ? 'condemned' : 'reset');

@@ -139,7 +139,8 @@ export class Deadlines {
 
   #arm(at: number, now: number): void {
     this.#timer?.cancel();
-    this.#armedFor = at;
+    // What fell due while others were expired is not late by what that took: lateness counts from here.
+    this.#armedFor = Math.max(at, now);
     this.#timer = this.#clock.timer(Math.max(0, at - now), this.#ring);
   }
 
@@ -150,18 +151,18 @@ export class Deadlines {
     this.#expiring = true;
     if (late > LATE_MS) this.#onLate(late);
     // What is already complete comes in first: it may be what somebody waits for.
-    this.#clock.pollPhase(() => this.#expire(now));
+    this.#clock.pollPhase(() => this.#expire(now, late));
   };
 
-  /** `rang` is when the timer fired: what follows in slices is not lateness of the loop. */
-  #expire(rang: number): void {
+  /** `rang` is when the timer fired, `lateMs` too late: what follows in slices is not lateness of the loop. */
+  #expire(rang: number, lateMs: number): void {
     const started = this.#clock.now();
     for (let count = 0; ; ) {
       const deadline = this.#nextDue(rang);
       if (deadline === null) break;
       const fullMs = deadline.extension?.fullMs ?? (deadline.dueGroup as Group).ms;
       this.remove(deadline);
-      const late = rang - deadline.dueAt;
+      const late = Math.min(lateMs, rang - deadline.dueAt);
       if (late > LATE_MS && fullMs > 0 && (deadline.extension?.count ?? 0) < EXTENSIONS) {
         this.#extend(deadline, fullMs, Math.min(late, fullMs));
       } else {
@@ -171,7 +172,7 @@ export class Deadlines {
         if (count % BATCH === 0) {
           this.#afterBatch();
           if (this.#clock.now() - started >= SLICE_MS) {
-            this.#clock.pollPhase(() => this.#expire(rang));
+            this.#clock.pollPhase(() => this.#expire(rang, lateMs));
             return;
           }
         }

@@ -4,7 +4,7 @@
 import type pg from 'pg';
 import { Lease as CoreLease } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
-import { limitsOf, type QueryOptions, runQuery } from './query.ts';
+import { isSubmittable, limitsOf, type QueryOptions, runQuery } from './query.ts';
 import { inTransaction, type Transaction } from './transaction.ts';
 
 type Query = pg.Client['query'];
@@ -62,8 +62,4 @@ Object.defineProperty(PoolLease.prototype, 'query', {
 
 async function ask({ session }: PoolLease, query: unknown, values: unknown): Promise<pg.QueryResult> {
   return runQuery(session, session.clock, [query, values], limitsOf(query, session.queryTimeoutMs));
-}
-
-function isSubmittable(query: unknown): query is pg.Submittable {
-  return typeof query === 'object' && query !== null && typeof Reflect.get(query, 'submit') === 'function';
 }

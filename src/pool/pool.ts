@@ -33,7 +33,7 @@ type ConnectCallback = (
   client: pg.PoolClient | undefined,
   done: (release?: unknown) => void,
 ) => void;
-type QueryCallback = (error: Error | null, result?: pg.QueryResult) => void;
+type QueryCallback = (error: Error | undefined, result?: pg.QueryResult) => void;
 
 /** pg's class at run time; its declarations would forbid accessors where it has fields. */
 const Base = pg.Pool as unknown as new (config?: pg.PoolConfig) => EventEmitter & { options: pg.PoolOptions };
@@ -44,6 +44,8 @@ export interface Pool {
     (<R extends pg.QueryResultRow>(query: QueryOptions, values?: unknown[]) => Promise<pg.QueryResult<R>>);
   connect: pg.Pool['connect'];
   end: pg.Pool['end'];
+  /** pg's own getter; it counts what pg's constructor left empty. */
+  readonly expiredCount: number;
 }
 
 /** A PostgreSQL connection pool. Making one does no I/O and sets no timer; the first use, or `open()`, opens it. */
@@ -265,11 +267,11 @@ export class Pool extends Base implements AsyncDisposable {
   #connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
     const checkedOut = this.#engine.acquire().then(checkOut);
     if (callback === undefined) return checkedOut.then(({ client }) => client);
-    checkedOut.then(
+    return answer(
+      checkedOut,
       ({ client, release }) => callback(undefined, client, release as (release?: unknown) => void),
-      (error: Error) => callback(error, undefined, () => {}),
+      (error) => callback(error, undefined, () => {}),
     );
-    return undefined;
   }
 
   /** pg's overloads: values may be left out, a callback may stand last and is then the only answer. */
@@ -277,16 +279,10 @@ export class Pool extends Base implements AsyncDisposable {
     const given = typeof values === 'function' ? (values as QueryCallback) : callback;
     if (typeof text === 'function') {
       const error = new Error('Passing a function as the first parameter to pool.query is not supported');
-      Promise.resolve().then(() => (text as QueryCallback)(error));
-      return undefined;
+      return answer(Promise.reject(error), () => {}, text as QueryCallback);
     }
     const result = this.#query([text, typeof values === 'function' ? undefined : values]);
-    if (given === undefined) return result;
-    result.then(
-      (value) => given(null, value),
-      (error: Error) => given(error),
-    );
-    return undefined;
+    return given === undefined ? result : answer(result, (value) => given(undefined, value), given);
   }
 
   /** One deadline over waiting and running. */
@@ -305,12 +301,7 @@ export class Pool extends Base implements AsyncDisposable {
 
   #end(callback?: (error?: Error) => void): Promise<void> | undefined {
     const ending = this.#endOnce();
-    if (callback === undefined) return ending;
-    ending.then(
-      () => callback(),
-      (error: Error) => callback(error),
-    );
-    return undefined;
+    return callback === undefined ? ending : answer(ending, () => callback(), callback);
   }
 
   /** As pg: waits for lent connections without limit; waiters are turned away. */
@@ -319,6 +310,14 @@ export class Pool extends Base implements AsyncDisposable {
     this.#endCalled = true;
     return this.#engine.close({ drainMs: Infinity, cancelMs: CANCEL_MS, waiting: 'reject' }).then(() => {});
   }
+}
+
+/** Answers by callback, in a turn of its own: what it throws is the process's business, as in pg, and no promise's. */
+function answer<T>(result: Promise<T>, done: (value: T) => void, failed: (error: Error) => void): undefined {
+  result.then(
+    (value) => queueMicrotask(() => done(value)),
+    (error: Error) => queueMicrotask(() => failed(error)),
+  );
 }
 
 function mustBeTime(option: string, value: number): void {

@@ -32,6 +32,8 @@ export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
 }
 
+type Callback = (error?: Error | null, result?: pg.QueryResult) => void;
+
 /** Runs a query on a session that the caller holds. */
 export async function runQuery(
   session: PgSession,
@@ -43,17 +45,35 @@ export async function runQuery(
   limits.signal?.throwIfAborted();
   // A cancel on its way would hit whatever is started before it has arrived.
   if (session.settling !== undefined) await session.settling.catch(() => {});
-  const { client } = session;
-  const send = client.query.bind(client) as (query: unknown, values?: unknown) => Promise<pg.QueryResult>;
+  const run = (): Promise<pg.QueryResult> =>
+    isSubmittable(query) ? submitted(session, query) : session.client.query(query as string, values as unknown[]);
   try {
-    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await send(query, values);
-    return await limited(session, clock, () => send(query, values), limits, waitedMs);
+    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await run();
+    return await limited(session, clock, run, limits, waitedMs);
   } catch (error) {
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
     const why = error instanceof Error ? error.message : String(error);
     throw new ConnectionLostError(`the connection was lost while a query ran: ${why}`, true, error);
   }
+}
+
+export function isSubmittable(query: unknown): query is pg.Submittable {
+  return typeof query === 'object' && query !== null && typeof Reflect.get(query, 'submit') === 'function';
+}
+
+/** pg gives no promise for these. They end when they call back or, those that know no callback, when their reply was read. */
+function submitted(session: PgSession, query: pg.Submittable & { callback?: Callback }): Promise<pg.QueryResult> {
+  return new Promise((resolve, reject) => {
+    const { callback } = query;
+    query.callback = (error, result) => {
+      callback?.(error, result);
+      if (error) reject(error);
+      else resolve(result as pg.QueryResult);
+    };
+    session.client.query(query);
+    session.atRest().then(resolve as () => void, reject);
+  });
 }
 
 function limited(

@@ -2,9 +2,11 @@
 // peers that do not behave. Everything made here goes when the test (or file) that asked for it ends.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { type Logger, Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { freePort } from '../../src/testing/embedded-port.ts';
 import {
   type EmbeddedPostgresOptions,
@@ -148,4 +150,104 @@ export async function deafServer(scope: Scope): Promise<DeafServer> {
     },
     close,
   };
+}
+
+let names = 0;
+
+/** A name that no other pool of this run has; as `application_name` it tells the pool's sessions from all others. */
+export function freshName(): string {
+  names += 1;
+  return `test-${process.pid}-${names}`;
+}
+
+/** A pool with a name of its own, closed with the scope, whoever still holds what. What it reports stays off the terminal. */
+export function withPool(scope: Scope, options: PoolOptions): Pool {
+  const pool = new Pool({ name: freshName(), logger: reports().logger, ...options });
+  scope.after(async () => {
+    // Without a file's own client nothing else might keep the process here until the sockets are gone.
+    const here = setTimeout(() => {}, 30_000);
+    await pool.close({ drainMs: 0, cancelMs: 200 });
+    clearTimeout(here);
+  });
+  return pool;
+}
+
+export interface Reports {
+  readonly logger: Logger;
+  /** What was reported so far, oldest first. */
+  readonly said: { code: string; message: string }[];
+}
+
+/** A logger that remembers what it was told. */
+export function reports(): Reports {
+  const said: { code: string; message: string }[] = [];
+  const note = (about: object, message: string): void => {
+    said.push({ code: String(Reflect.get(about, 'code')), message });
+  };
+  return { logger: { debug: note, info: note, warn: note, error: note }, said };
+}
+
+/** What `promise` was rejected with, as an instance of `type`; fails the test if it was not. */
+export async function rejection<E extends Error>(
+  promise: Promise<unknown>,
+  type: abstract new (...args: never[]) => E,
+): Promise<E> {
+  const error: unknown = await promise.then(
+    (value) => assert.fail(`resolved with ${String(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof type) return error;
+  throw new assert.AssertionError({
+    message: `rejected, but not with a ${type.name}: ${String(error)}`,
+    actual: error,
+  });
+}
+
+/** The process id of the server session that a lease or client is. */
+export async function pidOf(holder: { query(text: string): Promise<pg.QueryResult> }): Promise<number> {
+  const { rows } = await holder.query('SELECT pg_backend_pid() AS pid');
+  return Number(Reflect.get(Object(rows[0]), 'pid'));
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs `program` (the body of a module that has `Pool`, `pg` and `config`) in a process of its own until that ends by itself;
+ * fails the test, and ends the process, if it does not within `withinMs` (10 000).
+ */
+export function runProgram(program: string, config: object, withinMs = 10_000): Promise<Ended> {
+  const door = new URL('../../src/doors/index.js', import.meta.url).href;
+  const source = [
+    `import pg from ${JSON.stringify(import.meta.resolve('pg'))};`,
+    `import { Pool } from ${JSON.stringify(door)};`,
+    `const config = ${JSON.stringify(config)};`,
+    program,
+  ].join('\n');
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += String(chunk);
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += String(chunk);
+    });
+    const late = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`the program did not end within ${withinMs} ms; it wrote: ${stdout}${stderr}`));
+    }, withinMs);
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(late);
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
 }
