@@ -1,7 +1,6 @@
 // What the sequences of one run have reached, counted. Owns the spy on the one function that moves a slot; the legal moves
 // are read off that function too, so that a new one cannot be forgotten here.
 
-import { Slot } from '../../src/core/slot.ts';
 import { STATE_NAMES, State, StateBook, type Stateful } from '../../src/core/states.ts';
 
 const ALL: readonly State[] = Object.values(State);
@@ -56,27 +55,15 @@ export function count(counts: Map<string, number>, name: string, by = 1): void {
 
 /** Watches every move of every slot; there is one engine at a time. */
 export class MoveSpy {
-  /** Sessions that were given up while still being configured, and so never counted as opened. */
-  unborn = 0;
   readonly #original: StateBook['move'];
 
   constructor(coverage: Coverage) {
     const original = StateBook.prototype.move;
     this.#original = original;
-    const spy = this;
     StateBook.prototype.move = function (this: StateBook, slot: Stateful, to: State): void {
       const { state } = slot;
       original.call(this, slot, to);
       count(coverage.moves, nameOf(state, to));
-      if (
-        state === State.opening &&
-        slot instanceof Slot &&
-        slot.session !== undefined &&
-        slot.seenAt === 0 &&
-        to === State.closing
-      ) {
-        spy.unborn += 1;
-      }
     };
   }
 

@@ -45,7 +45,7 @@ export async function run(
   tell: boolean,
 ): Promise<void> {
   const spy = new MoveSpy(coverage);
-  const world = new World(drawn, spy);
+  const world = new World(drawn);
   const { reference } = world;
   const demand = (where: () => string): void => {
     if (tell) console.log(`${world.clock.now()} ${where()}: ${standing(world)}`);
