@@ -14,9 +14,9 @@ export const mutants = [
   },
   {
     name: 'lost wake-up: nobody looks again when a place has become free',
-    file: 'src/core/engine.ts',
-    find: 'if (house.attentive) this.#life.settled();\n    house.pump();',
-    replace: 'if (house.attentive) this.#life.settled();',
+    file: 'src/core/house.ts',
+    find: 'if (this.attentive) life.settled();\n    this.pump();',
+    replace: 'if (this.attentive) life.settled();',
     suites: ['model', 'core'],
   },
   {
@@ -43,8 +43,8 @@ export const mutants = [
   {
     name: 'count off by one: a slot that moves to closing is still counted where it was',
     file: 'src/core/states.ts',
-    find: 'this.#counts[from] = (this.#counts[from] as number) - 1;',
-    replace: 'if (to !== State.closing) this.#counts[from] = (this.#counts[from] as number) - 1;',
+    find: 'counts[from] = (counts[from] as number) - 1;',
+    replace: 'if (to !== State.closing) counts[from] = (counts[from] as number) - 1;',
     suites: ['model', 'core'],
   },
   {
@@ -85,8 +85,8 @@ export const mutants = [
   {
     name: 'what is being closed does not count towards max',
     file: 'src/core/states.ts',
-    find: 'return c[0] + c[1] + c[2] + c[3] + c[4];',
-    replace: 'return c[0] + c[1] + c[2] + c[3];',
+    find: 'if (to === State.closing) this.living -= 1;\n    else if (to === State.gone) this.size -= 1;',
+    replace: 'if (to === State.closing) {\n      this.living -= 1;\n      this.size -= 1;\n    }',
     suites: ['model', 'core'],
   },
   {
@@ -147,8 +147,8 @@ export const mutants = [
   },
   {
     name: 'a permit is not given back',
-    file: 'src/core/engine.ts',
-    find: 'house.permits.give();',
+    file: 'src/core/house.ts',
+    find: 'this.permits.give();',
     replace: '',
     suites: ['model', 'core'],
   },
