@@ -6,6 +6,7 @@
 //   MODEL_QUICK=1    the first counterexample as it is, not shrunk
 
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { type Command, line, type Setup, SHORTEST, sequence, setup } from './commands.ts';
 import { Coverage, count, MoveSpy, type Reason } from './coverage.ts';
@@ -26,7 +27,7 @@ interface Options {
 function options(defaultSeed: number): Options {
   const { MODEL_SEED, MODEL_PATH, MODEL_RUNS, MODEL_QUICK } = process.env;
   const seed =
-    MODEL_SEED === undefined ? defaultSeed : MODEL_SEED === 'random' ? process.hrtime()[1] : Number(MODEL_SEED);
+    MODEL_SEED === undefined ? defaultSeed : MODEL_SEED === 'random' ? randomInt(2 ** 31) : Number(MODEL_SEED);
   return {
     seed,
     path: MODEL_PATH,
