@@ -56,7 +56,7 @@ export type LeaseClass<S extends Session, L extends Lease<S> = Lease<S>> = new (
  */
 export function leaseClass<S extends Session>(): LeaseClass<S> {
   // Lean on purpose. Whole milliseconds need no box on the heap.
-  return class Lease implements LeaseOf<S> {
+  const Class = class Lease implements LeaseOf<S> {
     readonly id: number;
     readonly session: S;
     readonly label: string | undefined;
@@ -149,5 +149,7 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
       this.#extras ??= { ended: undefined, aborter: undefined };
       return this.#extras;
     }
-  };
+  }; // A promise that is resolved with a lease looks for its `then`: the answer is near.
+  Object.defineProperty(Class.prototype, 'then', { value: undefined });
+  return Class;
 }
