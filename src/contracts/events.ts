@@ -47,6 +47,9 @@ export interface EngineEvents {
   closed(id: number, bySocketDestroyed: boolean): void;
 }
 
+/** What happens at each lend and return: told only while somebody listens. */
+export type Traffic = Pick<EngineEvents, 'waiting' | 'lent' | 'returned'>;
+
 const nothing = (): void => {};
 
 /** The inert part. */

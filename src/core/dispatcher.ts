@@ -84,7 +84,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.counters.requestsQueued += 1;
     if (request?.signal !== undefined) this.#aborts.watch(request.signal, waiter);
     house.hold();
-    house.events.waiting(house.queue.length, request?.label);
+    house.traffic.waiting(house.queue.length, request?.label);
     // With all connections out nothing but a return can help.
     if (house.idle.first !== null || house.book.size < house.max) house.pump();
     return promise;
@@ -231,7 +231,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.lent.push(slot);
     if (!house.held) house.hold();
     house.ledger.lent(lease);
-    house.events.lent(slot.id, lease.id, waitedMs, label);
+    house.traffic.lent(slot.id, lease.id, waitedMs, label);
     return lease;
   }
 

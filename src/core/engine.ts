@@ -4,6 +4,7 @@
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
+import { noEvents } from '../contracts/events.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { Closing, type Closure } from './closing.ts';
@@ -155,6 +156,11 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   trim(to: number): Promise<number> {
     return this.#operator.trim(to);
+  }
+
+  /** Whether anybody wants to hear of each lend and return (default: yes). Nothing is paid for it otherwise. */
+  tellTraffic(wanted: boolean): void {
+    this.#house.traffic = wanted ? this.#house.events : noEvents;
   }
 
   snapshot(): PoolSnapshot {

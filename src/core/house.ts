@@ -4,7 +4,7 @@
 
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
-import { type EngineEvents, noEvents } from '../contracts/events.ts';
+import { type EngineEvents, noEvents, type Traffic } from '../contracts/events.ts';
 import { type Explainer, noExplainer } from '../contracts/explain.ts';
 import type { RetireReason } from '../contracts/figures.ts';
 import { emptyLedger, type Ledger } from '../contracts/ledger.ts';
@@ -62,6 +62,7 @@ export class House<S extends Session> implements Household<S> {
   readonly explainer: Explainer;
   readonly reporter: Reporter;
   readonly events: EngineEvents;
+  traffic: Traffic;
   readonly deadlines: Deadlines;
   readonly steps: Stepper;
   readonly book: StateBook = new StateBook();
@@ -93,6 +94,7 @@ export class House<S extends Session> implements Household<S> {
     this.explainer = ports.explainer ?? noExplainer;
     this.reporter = ports.reporter ?? silentReporter;
     this.events = ports.events ?? noEvents;
+    this.traffic = this.events;
     this.min = settings.min;
     this.max = settings.max;
     this.governor = new Governor(clock, settings.connectConcurrency, settings.reconnectTimeoutMs);

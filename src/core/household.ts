@@ -3,7 +3,7 @@
 
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
-import type { EngineEvents } from '../contracts/events.ts';
+import type { EngineEvents, Traffic } from '../contracts/events.ts';
 import type { Explainer } from '../contracts/explain.ts';
 import type { RetireReason } from '../contracts/figures.ts';
 import type { Ledger } from '../contracts/ledger.ts';
@@ -67,6 +67,8 @@ export interface Ports {
 }
 
 export interface Household<S extends Session> extends Ports {
+  /** The events of each lend and return, or the inert part while nobody listens. */
+  readonly traffic: Traffic;
   readonly settings: Settings;
   readonly hooks: Hooks<S>;
   readonly clock: Clock;

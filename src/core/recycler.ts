@@ -40,7 +40,7 @@ export class Recycler<S extends Session> {
     } else if (reason !== undefined && reason !== null && reason !== false) {
       this.#replace(slot, lease, heldMs, status === 'idle');
     } else if (status === 'idle' && (house.settings.reset === 'rollback' || house.settings.reset === 'none')) {
-      house.events.returned(slot.id, lease.id, heldMs, 'clean');
+      house.traffic.returned(slot.id, lease.id, heldMs, 'clean');
       house.rest(slot, now);
     } else {
       void this.#clean(slot, lease, heldMs);
@@ -49,7 +49,7 @@ export class Recycler<S extends Session> {
 
   #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
     this.#house.counters.returnsBad += 1;
-    this.#house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+    this.#house.traffic.returned(slot.id, lease.id, heldMs, 'condemned');
   }
 
   /** The borrower does not want it reused: goodbye if it is at rest, its socket cut otherwise. */
@@ -77,7 +77,7 @@ export class Recycler<S extends Session> {
       }
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
       if (custody.held) {
-        house.events.returned(slot.id, lease.id, heldMs, outcome);
+        house.traffic.returned(slot.id, lease.id, heldMs, outcome);
         house.rest(slot, house.clock.now());
       } else {
         this.#spoiled(slot, lease, heldMs);

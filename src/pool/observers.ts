@@ -12,6 +12,8 @@ type Payload<N extends EventName> = Parameters<Observer[N]>[0];
 export class Observers implements EngineEvents, Reporter {
   #list: readonly Partial<Observer>[] = [];
   readonly #reporter: Reporter;
+  /** Told whether anybody listens. */
+  onListening: (listening: boolean) => void = () => {};
 
   constructor(reporter: Reporter) {
     this.#reporter = reporter;
@@ -21,8 +23,10 @@ export class Observers implements EngineEvents, Reporter {
   add(observer: Partial<Observer>): () => void {
     const own = { ...observer };
     this.#list = [...this.#list, own];
+    this.onListening(true);
     return () => {
       this.#list = this.#list.filter((other) => other !== own);
+      this.onListening(this.#list.length > 0);
     };
   }
 

@@ -110,6 +110,8 @@ export class Pool extends Base implements AsyncDisposable {
       ports: { events: this.#observers, reporter: this.#observers, tasks: detachedTasks },
       Lease: PoolLease,
     });
+    this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
+    this.#engine.tellTraffic(false);
   }
 
   // Life cycle
