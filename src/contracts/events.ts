@@ -54,6 +54,9 @@ export interface EngineEvents {
   closed(id: number, bySocketDestroyed: boolean, session: Session | undefined): void;
 }
 
+/** What happens at each lend and return: told only while somebody listens. */
+export type Traffic = Pick<EngineEvents, 'waiting' | 'lent' | 'released' | 'returned'>;
+
 const nothing = (): void => {};
 
 /** The inert part. */

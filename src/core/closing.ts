@@ -64,9 +64,11 @@ export class Closing<S extends Session> {
     if (closure.waiting === 'reject') this.#turnAway();
     for (const slot of house.slots) {
       if (slot.state === State.idle) house.retire(slot, 'closed');
-      else if (slot.aside) house.condemn(slot, 'closed');
+      else if (slot.aside && slot.state === State.returning) house.condemn(slot, 'closed');
       else if (slot.state === State.opening && house.queue.length === 0) house.abandon(slot);
     }
+    // Whoever is still to be served may need a connect that only waited for its turn.
+    if (house.queue.length > 0) house.pump();
     this.#look();
   }
 
@@ -99,15 +101,17 @@ export class Closing<S extends Session> {
   }
 
   async #settle(slot: Slot<S>, session: S): Promise<void> {
-    const { lease } = slot;
+    slot.ending = 'cancelled';
     const settled = await this.#house.steps.step('settle', () => session.settle(), this.#cancelMs);
-    if (settled.is === 'done' && slot.lease === lease && slot.state === State.lent) slot.ending = 'cancelled';
+    // It was over by itself.
+    if (settled.is === 'done' && !settled.value && slot.ending === 'cancelled') slot.ending = 'terminated';
   }
 
   /** What is still there is cut, and whoever holds it is named. */
   #cut(): void {
     const house = this.#house;
     this.#report.stillHeld = house.holders();
+    this.#life.lendNoMore();
     for (const slot of house.slots) {
       const { lease } = slot;
       if (slot.state === State.lent && lease !== undefined) {

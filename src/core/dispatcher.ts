@@ -2,25 +2,15 @@
 // it leaves with nothing. Does not connect, clean, check or close: it asks for that.
 
 import type { Session } from '../contracts/driver.ts';
-import { OptionError } from '../contracts/errors.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import { Aborts } from './aborts.ts';
 import type { Household } from './household.ts';
-import type { Lease, LeaseHome } from './lease.ts';
+import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import { type Request, Waiter } from './wait-queue.ts';
-
-/** How the pool's own lease class is made. */
-export type LeaseClass<S extends Session, L extends Lease<S>> = new (
-  home: LeaseHome<S>,
-  slot: Slot<S>,
-  id: number,
-  label: string | undefined,
-  origin: object | undefined,
-) => L;
 
 /** A promise's handles, taken out without a closure for each: only ever read in the turn in which they were written. */
 const captured: { resolve: (value: unknown) => void; reject: (error: unknown) => void } = {
@@ -42,6 +32,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   readonly #home: LeaseHome<S>;
   readonly #Lease: LeaseClass<S, L>;
   readonly #checksEachLend: boolean;
+  readonly #maxUses: number;
+  readonly #keepsNothing: boolean;
   #leases = 0;
   #clockGap: number;
   #lookedAt: number;
@@ -55,7 +47,9 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#house = house;
     this.#home = home;
     this.#Lease = leaseClass;
-    const { check } = house.settings;
+    const { check, idleTimeoutMs, maxUses } = house.settings;
+    this.#maxUses = maxUses;
+    this.#keepsNothing = idleTimeoutMs === 0;
     this.#lookedAt = house.clock.now();
     this.#clockGap = house.clock.wall() - this.#lookedAt;
     this.#checksEachLend = check === 'always' || check === 'custom';
@@ -78,12 +72,6 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   wait(request: Request | undefined): Promise<L> {
     const house = this.#house;
     const timeoutMs = request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs;
-    if (!(timeoutMs >= 0)) {
-      // Not a request: it counts neither as served nor as refused.
-      house.counters.requests -= 1;
-      const expected = 'a number of milliseconds from 0, or Infinity';
-      return Promise.reject(new OptionError('acquireTimeoutMs', request?.acquireTimeoutMs, expected));
-    }
     if (timeoutMs === 0) return this.#refuseAtOnce();
     if (house.queue.length >= house.settings.maxWaiting) {
       return this.#refuse('queue-full', queueFullError(house.snapshot(), house.settings.maxWaiting));
@@ -102,7 +90,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.counters.requestsQueued += 1;
     if (request?.signal !== undefined) this.#aborts.watch(request.signal, waiter);
     house.hold();
-    house.events.waiting(house.queue.length, request?.label);
+    house.traffic.waiting(house.queue.length, request?.label);
     // With all connections out nothing but a return can help.
     if (house.idle.first !== null || house.book.size < house.max) house.pump();
     return promise;
@@ -123,10 +111,12 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   verified(slot: Slot<S>, now: number): void {
     const house = this.#house;
     if (slot.custody !== undefined) slot.custody.end();
-    const reason = house.fate(slot, now);
-    if (reason !== undefined) {
-      house.retire(slot, reason);
-      return;
+    if (this.#mayHaveToGo(slot, now)) {
+      const reason = house.fate(slot, now);
+      if (reason !== undefined) {
+        house.retire(slot, reason);
+        return;
+      }
     }
     house.book.move(slot, State.idle);
     const waiter = house.queue.first;
@@ -203,6 +193,20 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     }
   }
 
+  /** Most returns are clear of all this, and asking for each one's fate would cost a tenth of a lend. */
+  #mayHaveToGo(slot: Slot<S>, now: number): boolean {
+    const house = this.#house;
+    return (
+      slot.generation !== house.generation ||
+      now >= slot.expiresAt ||
+      slot.uses >= this.#maxUses ||
+      house.book.living > house.max ||
+      this.#keepsNothing ||
+      house.ending ||
+      house.permits.pressure > 0
+    );
+  }
+
   /** Whether `slot` may be lent without a round trip. */
   #fresh(slot: Slot<S>, now: number): boolean {
     const { settings } = this.#house;
@@ -234,7 +238,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.lent.push(slot);
     if (!house.held) house.hold();
     house.ledger.lent(lease, 2 * house.lent.length > house.max);
-    house.events.lent(slot.id, lease.id, waitedMs, label, lease.session);
+    house.traffic.lent(slot.id, lease.id, waitedMs, label, lease.session);
     return lease;
   }
 

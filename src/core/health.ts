@@ -28,7 +28,9 @@ export class Health<S extends Session> {
   }
 
   get checking(): number {
-    return this.#asked.size;
+    let checking = 0;
+    for (const slot of this.#asked) if (slot.state === State.returning) checking += 1;
+    return checking;
   }
 
   checkForWaiters(): void {
@@ -59,13 +61,18 @@ export class Health<S extends Session> {
     if (slot.state === State.idle) house.idle.remove(slot);
     else house.book.move(slot, State.idle);
     house.book.move(slot, State.returning);
+    if (!house.held) house.hold();
     const custody = new Custody(slot);
     this.#asked.add(slot);
     const custom = house.settings.check === 'custom' && forWaiter;
     const asked = custom ? await this.#ask(slot) : await this.#ping(slot);
     this.#asked.delete(slot);
-    if (!custody.held) return 'replaced';
+    if (!custody.held) {
+      house.pump();
+      return 'replaced';
+    }
     if (asked.is === 'late') {
+      if (custom && slot.uses === 0) house.unfit(new Error('check did not end within checkTimeoutMs'));
       if (custom || slot.suspect) return this.#dead(slot, 'check');
       void this.#putAside(slot, custody, asked.rest);
       house.pump();
@@ -108,11 +115,16 @@ export class Health<S extends Session> {
       slot.suspect = false;
       slot.aside = false;
       slot.seenAt = house.clock.now();
+      if (custom) house.fit();
       house.verified(slot, slot.seenAt);
       house.pump();
       return 'kept';
     }
-    if (custom) return this.#dead(slot, 'check');
+    if (custom) {
+      if (slot.uses === 0)
+        house.unfit(asked.is === 'failed' ? asked.error : new Error(`check left status "${session.status}"`));
+      return this.#dead(slot, 'check');
+    }
     const why =
       asked.is === 'failed' && asked.error instanceof Error ? asked.error : new Error('failed its liveness check');
     house.lose(slot, why);

@@ -1,9 +1,9 @@
 // What the parts of one engine share: the settings, the ports, the records, and the few verbs by which one part asks another.
-// Types only. The engine builds the one object behind it; no part imports another part.
+// Types only. The one object behind it is in house.ts; no part imports another part.
 
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
-import type { EngineEvents } from '../contracts/events.ts';
+import type { EngineEvents, Traffic } from '../contracts/events.ts';
 import type { Explainer } from '../contracts/explain.ts';
 import type { RetireReason } from '../contracts/figures.ts';
 import type { Ledger } from '../contracts/ledger.ts';
@@ -70,6 +70,8 @@ export interface Ports {
 }
 
 export interface Household<S extends Session> extends Ports {
+  /** The events of each lend and return, or the inert part while nobody listens. */
+  readonly traffic: Traffic;
   readonly settings: Settings;
   readonly hooks: Hooks<S>;
   readonly clock: Clock;
@@ -87,12 +89,14 @@ export interface Household<S extends Session> extends Ports {
   phase: Phase;
   /** Whether a waiter may be handed a connection in the present phase. Written by the life cycle alone. */
   lending: boolean;
+  /** It closes, or has closed. Written by the life cycle alone. */
+  ending: boolean;
   /** Whether somebody waits for connections to come to rest or to exist. Written by the life cycle alone. */
   attentive: boolean;
   /** When upkeep looks next, on the monotonic clock. Written by upkeep alone. */
   nextSweepAt: number;
-  /** A timer that holds the process is armed. Written by the engine alone. */
-  held: boolean;
+  /** A timer that holds the process is armed. */
+  readonly held: boolean;
   /** As resized. */
   min: number;
   max: number;
@@ -120,14 +124,17 @@ export interface Household<S extends Session> extends Ports {
   suspectAll(): void;
   /** A planned, polite end. (retirement) */
   retire(slot: Slot<S>, reason: RetireReason): void;
-  /** A planned end of a session that is broken or busy: its socket is cut. (retirement) */
-  condemn(slot: Slot<S>, reason: RetireReason): void;
+  /** A planned end of a session that is broken or busy: its socket is cut. No reason: it was never ready. (retirement) */
+  condemn(slot: Slot<S>, reason: RetireReason | undefined): void;
   /** An unplanned end. (retirement) */
   lose(slot: Slot<S>, error: Error): void;
   /** Why a slot may not stay, or undefined. (retirement) */
   fate(slot: Slot<S>, now: number): RetireReason | undefined;
   /** Dials what the waiters and the floor need. (opener) */
   dial(): void;
+  /** The user's check refused a connection that was never lent; or let one pass. (opener) */
+  unfit(fault: unknown): void;
+  fit(): void;
   /** Gives up a slot that is being opened. (opener) */
   abandon(slot: Slot<S>): void;
   /** A slot is on its way out. (upkeep) */

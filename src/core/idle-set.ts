@@ -6,6 +6,7 @@
 import type { Session } from '../contracts/driver.ts';
 import { IntrusiveList } from '../foundation/intrusive-list.ts';
 import type { Slot } from './slot.ts';
+import { State } from './states.ts';
 
 export class IdleSet<S extends Session> extends IntrusiveList<Slot<S>> {
   #uses = 0;
@@ -24,12 +25,15 @@ export class IdleSet<S extends Session> extends IntrusiveList<Slot<S>> {
     this.insertAfter(after, slot);
   }
 
-  /** From the cold end to the warm one. The caller may remove what it is given. */
+  /** From the warm end to the cold one. The caller, and whoever it calls, may remove any of them meanwhile. */
+  override *[Symbol.iterator](): IterableIterator<Slot<S>> {
+    const all = [...super[Symbol.iterator]()];
+    for (const slot of all) if (slot.state === State.idle) yield slot;
+  }
+
+  /** From the cold end to the warm one, likewise. */
   *fromOldest(): IterableIterator<Slot<S>> {
-    for (let slot = this.last; slot !== null; ) {
-      const { prev } = slot;
-      yield slot;
-      slot = prev;
-    }
+    const all = [...super[Symbol.iterator]()].reverse();
+    for (const slot of all) if (slot.state === State.idle) yield slot;
   }
 }

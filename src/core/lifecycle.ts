@@ -43,7 +43,13 @@ export class Lifecycle<S extends Session> {
     house.phase = phase;
     // Whoever is still queued while the pool closes was admitted to be served.
     house.lending = phase === 'open' || phase === 'opening' || phase === 'closing';
+    house.ending = phase === 'closing' || phase === 'closed';
     house.events.phase(from, phase);
+  }
+
+  /** The last moment of a closing pool is over: nobody is served any more, whatever he holds. */
+  lendNoMore(): void {
+    this.#house.lending = false;
   }
 
   /** Lets a borrower pass, or tells why not. Opens a pool that was never opened, if it may. */
@@ -66,7 +72,7 @@ export class Lifecycle<S extends Session> {
           ? new PoolPausedError(house.settings.name, house.clock.now() - this.#pausedAt)
           : undefined;
       case 'closing':
-        return house.tasks.holdsLease() ? undefined : closedError(house.settings, this.phase);
+        return house.lending && house.tasks.holdsLease() ? undefined : closedError(house.settings, this.phase);
       case 'closed':
         return closedError(house.settings, this.phase);
     }

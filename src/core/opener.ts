@@ -34,6 +34,8 @@ export class Opener<S extends Session> {
   #asking = false;
   /** Credentials were asked for once more since the last success. */
   #askedAnew = false;
+  /** The user's check refused a fresh connection, and none has passed since. */
+  #unfit = false;
 
   constructor(house: Household<S>) {
     this.#house = house;
@@ -131,7 +133,7 @@ export class Opener<S extends Session> {
 
     const dial = (): Promise<S> => house.tasks.detached(() => house.driver.open({ attempt, signal: abort.signal }));
     const opened = await steps.step('open', dial, settings.connectTimeoutMs, abort.signal);
-    if (opened.is === 'late') {
+    if (opened.is === 'late' || !custody.held) {
       if (custody.held) {
         this.abandon(slot);
         this.#failed(
@@ -140,7 +142,7 @@ export class Opener<S extends Session> {
           begunAt,
         );
       }
-      await this.#seeOff(slot, opened.rest);
+      await this.#seeOff(slot, opened.is === 'late' ? opened.rest : Promise.resolve(opened));
       return;
     }
     if (opened.is === 'failed') {
@@ -157,7 +159,7 @@ export class Opener<S extends Session> {
     slot.session = session;
     slot.attempt = undefined;
     const fail = (fault: unknown): void => {
-      house.condemn(slot, 'condemned');
+      house.condemn(slot, undefined);
       this.#failed(fault, house.driver.classify(fault), begunAt);
     };
     session.onLost((error) => {
@@ -177,13 +179,30 @@ export class Opener<S extends Session> {
   /** Nobody wants this connect any longer. It counts until the driver says that its socket is gone. */
   abandon(slot: Slot<S>): void {
     if (slot.attempt === undefined) {
-      this.#house.condemn(slot, 'closed');
+      this.#house.condemn(slot, undefined);
       return;
     }
     slot.custody?.end();
     slot.ending = 'cut';
     this.#house.book.move(slot, State.closing);
     slot.attempt.abort();
+  }
+
+  /**
+   * A connection was refused by the user's check before anybody had it: to the borrowers that is a connect which failed, and a check
+   * that refuses them all must not become a storm.
+   */
+  unfit(fault: unknown): void {
+    this.#unfit = true;
+    const error = fault instanceof Error ? fault : new Error(String(fault));
+    this.#noteFailure(error, 'transient', this.#house.clock.now());
+  }
+
+  /** A connection passed the user's check. */
+  fit(): void {
+    if (!this.#unfit) return;
+    this.#unfit = false;
+    this.#house.governor.succeeded();
   }
 
   /** Waits, bounded, for the driver to give up an abandoned connect, and cuts a session that arrives all the same. */
@@ -198,7 +217,9 @@ export class Opener<S extends Session> {
     }
     if (arrived.is === 'done' && arrived.value.is === 'done') {
       const session = arrived.value.value;
-      await steps.step('destroy', () => session.destroy(), settings.returnTimeoutMs);
+      // A pool that has closed leaves no timer behind, not even this one.
+      const boundMs = this.#house.phase === 'closed' ? Infinity : settings.returnTimeoutMs;
+      await steps.step('destroy', () => session.destroy(), boundMs);
     }
     if (slot.state !== State.gone) this.#house.slotGone(slot);
   }
@@ -213,7 +234,7 @@ export class Opener<S extends Session> {
     slot.renewAt = slot.expiresAt - Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
     house.lookBy(slot.renewAt);
     house.counters.connectMs.record(ms);
-    house.governor.succeeded();
+    if (!this.#unfit) house.governor.succeeded();
     this.#askedAnew = false;
     house.events.opened(slot.id, ms, slot.session as S);
     house.connected();

@@ -45,6 +45,7 @@ export class Operator<S extends Session> {
     const idle = [...house.idle.fromOldest()];
     const gapMs = idle.length > 1 ? overMs / (idle.length - 1) : 0;
     for (const [index, slot] of idle.entries()) {
+      if (slot.state !== State.idle) continue;
       if (gapMs === 0 || index === 0) house.retire(slot, 'replaced');
       else {
         const turn = new Alarm(() => {
@@ -93,6 +94,11 @@ export class Operator<S extends Session> {
     return report;
   }
 
+  /** How many wait until others are gone. */
+  get waiting(): number {
+    return this.#farewells.length;
+  }
+
   slotGone(slot: Slot<S>): void {
     if (this.#farewells.length === 0) return;
     this.#farewells = this.#farewells.filter((farewell) => {
@@ -106,6 +112,7 @@ export class Operator<S extends Session> {
   #gone(slots: ReadonlySet<Slot<S>>): Promise<void> {
     const left = new Set([...slots].filter((slot) => slot.state !== State.gone));
     if (left.size === 0) return Promise.resolve();
+    this.#house.hold();
     return new Promise((done) => {
       this.#farewells.push({ left, done });
     });

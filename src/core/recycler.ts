@@ -31,7 +31,7 @@ export class Recycler<S extends Session> {
     } else if (reason !== undefined && reason !== null && reason !== false) {
       this.#replace(slot, lease, heldMs, status === 'idle');
     } else if (status === 'idle' && (house.settings.reset === 'rollback' || house.settings.reset === 'none')) {
-      house.events.returned(slot.id, lease.id, heldMs, 'clean');
+      house.traffic.returned(slot.id, lease.id, heldMs, 'clean');
       house.rest(slot, now);
     } else {
       void this.#clean(slot, lease, heldMs, true);
@@ -56,13 +56,13 @@ export class Recycler<S extends Session> {
     house.ledger.returned(lease);
     house.idle.used(slot, now);
     slot.seenAt = now;
-    house.events.released(slot.session as S, reason);
+    house.traffic.released(slot.session as S, reason);
     return heldMs;
   }
 
   #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
     this.#house.counters.returnsBad += 1;
-    this.#house.events.returned(slot.id, lease.id, heldMs, 'condemned');
+    this.#house.traffic.returned(slot.id, lease.id, heldMs, 'condemned');
   }
 
   /** The borrower does not want it reused: goodbye if it is at rest, its socket cut otherwise. */
@@ -90,7 +90,7 @@ export class Recycler<S extends Session> {
       }
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
       if (custody.held) {
-        house.events.returned(slot.id, lease.id, heldMs, outcome);
+        house.traffic.returned(slot.id, lease.id, heldMs, outcome);
         house.rest(slot, house.clock.now());
       } else {
         this.#spoiled(slot, lease, heldMs);
@@ -98,6 +98,10 @@ export class Recycler<S extends Session> {
     } catch (error) {
       this.#spoiled(slot, lease, heldMs);
       if (!custody.held) return;
+      if (slot.session?.status === 'lost') {
+        house.lose(slot, error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
       const why = error instanceof Error ? error.message : String(error);
       this.#report(lease, 'OXBOW_RESET_FAILED', `could not be cleaned and is replaced: ${why}`);
       house.condemn(slot, error instanceof Spoiled ? 'condemned' : 'reset');

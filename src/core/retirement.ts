@@ -29,7 +29,7 @@ export class Retirement<S extends Session> {
     if (house.book.living > house.max) return 'resized';
     if (house.queue.length > 0 && house.lending) return undefined;
     if (house.phase !== 'open' && (house.phase === 'closing' || house.phase === 'closed')) return 'closed';
-    if (house.permits.pressure > 0) return 'budget';
+    if (house.permits.pressure > 0 && house.book.living > house.floor) return 'budget';
     if (settings.idleTimeoutMs === 0 && house.book.living > house.floor) return 'idle';
     return undefined;
   }
@@ -39,7 +39,7 @@ export class Retirement<S extends Session> {
     void this.#sayGoodbye(slot);
   }
 
-  condemn(slot: Slot<S>, reason: RetireReason): void {
+  condemn(slot: Slot<S>, reason: RetireReason | undefined): void {
     slot.ending = 'cut';
     this.#enterClosing(slot, reason);
     void this.#cut(slot);
@@ -50,10 +50,10 @@ export class Retirement<S extends Session> {
     const { state } = slot;
     if (state === State.closing || state === State.gone) return;
     house.counters.connectionsLost += 1;
-    house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
     slot.ending = 'cut';
     this.#leaveLists(slot);
     house.book.move(slot, State.closing);
+    house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
     const lease = slot.lease;
     slot.lease = undefined;
     if (lease !== undefined) {
@@ -66,10 +66,12 @@ export class Retirement<S extends Session> {
     house.pump();
   }
 
-  #enterClosing(slot: Slot<S>, reason: RetireReason): void {
+  #enterClosing(slot: Slot<S>, reason: RetireReason | undefined): void {
     const house = this.#house;
     this.#leaveLists(slot);
     house.book.move(slot, State.closing);
+    if (!house.held) house.hold();
+    if (reason === undefined) return;
     house.counters.retiredFor(reason);
     house.events.retired(slot.id, reason);
   }

@@ -29,28 +29,22 @@ export interface Stateful {
 /** Keeps how many slots are in each state; the only place where a state is assigned. */
 export class StateBook {
   readonly #counts = [0, 0, 0, 0, 0, 0];
+  /** Sessions that exist or are being made or unmade: what `max` limits. */
+  size = 0;
+  /** As `size`, without those on their way out. */
+  living = 0;
 
   /** How many slots are in `state`. `gone` counts all that ever went. */
   count(state: State): number {
     return this.#counts[state] as number;
   }
 
-  /** Sessions that exist or are being made or unmade: what `max` limits. */
-  get size(): number {
-    const c = this.#counts as [number, number, number, number, number, number];
-    return c[0] + c[1] + c[2] + c[3] + c[4];
-  }
-
-  /** As `size`, without those on their way out. */
-  get living(): number {
-    const c = this.#counts as [number, number, number, number, number, number];
-    return c[0] + c[1] + c[2] + c[3];
-  }
-
   /** Enters a new slot, which starts as `opening`. */
   enter(slot: Stateful): void {
     slot.state = State.opening;
     this.#counts[State.opening] = this.count(State.opening) + 1;
+    this.size += 1;
+    this.living += 1;
   }
 
   move(slot: Stateful, to: State): void {
@@ -58,8 +52,12 @@ export class StateBook {
     if (((LEGAL[from] as number) & (1 << to)) === 0) {
       throw new Error(`illegal move of a slot: ${STATE_NAMES[from]} to ${STATE_NAMES[to]}`);
     }
-    this.#counts[from] = (this.#counts[from] as number) - 1;
-    this.#counts[to] = (this.#counts[to] as number) + 1;
+    const counts = this.#counts;
+    counts[from] = (counts[from] as number) - 1;
+    counts[to] = (counts[to] as number) + 1;
     slot.state = to;
+    // Every way out leads through closing.
+    if (to === State.closing) this.living -= 1;
+    else if (to === State.gone) this.size -= 1;
   }
 }

@@ -70,8 +70,13 @@ export class Stepper {
         resolve({ is: 'failed', error });
         return;
       }
-      signal?.addEventListener('abort', passed);
-      this.#deadlines.set(bound, Math.max(0, boundMs), this.#clock.now());
+      // The work itself may have brought the abort about.
+      if (signal?.aborted === true) {
+        passed();
+      } else {
+        signal?.addEventListener('abort', passed);
+        this.#deadlines.set(bound, Math.max(0, boundMs), this.#clock.now());
+      }
       Promise.resolve(promised).then(
         (value) => settle({ is: 'done', value }),
         (error: unknown) => settle({ is: 'failed', error }),

@@ -25,7 +25,8 @@ export class Upkeep<S extends Session> {
   }
 
   lookBy(at: number): void {
-    if (at >= this.#house.nextSweepAt) return;
+    const { phase } = this.#house;
+    if (at >= this.#house.nextSweepAt || phase === 'closing' || phase === 'closed') return;
     const now = this.#house.clock.now();
     this.#arm(Math.max(at, now + SHORTEST_MS), now);
   }

@@ -18,22 +18,26 @@ const SLICE_MS = 10;
 /** … and looks at the clock this often while at it. */
 const BATCH = 128;
 
-/** Whatever waits with a deadline carries these links itself. */
-export class Deadline {
-  duePrev: Deadline | null = null;
-  dueNext: Deadline | null = null;
-  dueGroup: Group | null = null;
+/** Whatever waits with a deadline carries these links itself. They are the list's; a new one has nulls and a zero. */
+export interface Deadline {
+  duePrev: Deadline | null;
+  dueNext: Deadline | null;
+  dueGroup: Group | null;
   /** Whole milliseconds: a small integer costs no box on the heap. */
-  dueAt = 0;
-  extension: Extension | null = null;
+  dueAt: number;
+  extension: Extension | null;
 }
 
 /** A deadline that only calls somebody. */
-export class Alarm extends Deadline {
+export class Alarm implements Deadline {
+  duePrev: Deadline | null = null;
+  dueNext: Deadline | null = null;
+  dueGroup: Group | null = null;
+  dueAt = 0;
+  extension: Extension | null = null;
   readonly ring: () => void;
 
   constructor(ring: () => void) {
-    super();
     this.ring = ring;
   }
 }
@@ -46,7 +50,8 @@ export interface Extension {
   givenBackMs: number;
 }
 
-class Group {
+/** Deadlines of one length, in the order in which they were set. */
+export class Group {
   readonly ms: number;
   first: Deadline | null = null;
   last: Deadline | null = null;
@@ -139,7 +144,8 @@ export class Deadlines {
 
   #arm(at: number, now: number): void {
     this.#timer?.cancel();
-    this.#armedFor = at;
+    // What fell due while others were expired is not late by what that took: lateness counts from here.
+    this.#armedFor = Math.max(at, now);
     this.#timer = this.#clock.timer(Math.max(0, at - now), this.#ring);
   }
 
@@ -150,18 +156,18 @@ export class Deadlines {
     this.#expiring = true;
     if (late > LATE_MS) this.#onLate(late);
     // What is already complete comes in first: it may be what somebody waits for.
-    this.#clock.pollPhase(() => this.#expire(now));
+    this.#clock.pollPhase(() => this.#expire(now, late));
   };
 
-  /** `rang` is when the timer fired: what follows in slices is not lateness of the loop. */
-  #expire(rang: number): void {
+  /** `rang` is when the timer fired, `lateMs` too late: what follows in slices is not lateness of the loop. */
+  #expire(rang: number, lateMs: number): void {
     const started = this.#clock.now();
     for (let count = 0; ; ) {
       const deadline = this.#nextDue(rang);
       if (deadline === null) break;
       const fullMs = deadline.extension?.fullMs ?? (deadline.dueGroup as Group).ms;
       this.remove(deadline);
-      const late = rang - deadline.dueAt;
+      const late = Math.min(lateMs, rang - deadline.dueAt);
       if (late > LATE_MS && fullMs > 0 && (deadline.extension?.count ?? 0) < EXTENSIONS) {
         this.#extend(deadline, fullMs, Math.min(late, fullMs));
       } else {
@@ -171,7 +177,7 @@ export class Deadlines {
         if (count % BATCH === 0) {
           this.#afterBatch();
           if (this.#clock.now() - started >= SLICE_MS) {
-            this.#clock.pollPhase(() => this.#expire(rang));
+            this.#clock.pollPhase(() => this.#expire(rang, lateMs));
             return;
           }
         }

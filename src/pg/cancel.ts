@@ -29,6 +29,8 @@ export function sendCancel(target: CancelTarget): Promise<void> {
     const socket = target.host.startsWith('/')
       ? connect(`${target.host}/.s.PGSQL.${target.port}`)
       : connect(target.port, target.host);
+    // The pool holds the process while it waits for a cancel; a host that never answers must not.
+    socket.unref();
     let failure: Error | undefined;
     socket.on('connect', () => {
       socket.write(cancelMessage(target));

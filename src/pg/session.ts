@@ -11,6 +11,9 @@ import { step } from './steps.ts';
 /** Statements are kept for reports only: this much of them. */
 const STATEMENT_CHARS = 200;
 
+/** After how long without a reply a cancel request is sent again. */
+const CANCEL_AGAIN_MS = 100;
+
 const STATUS: Record<string, SessionStatus> = { I: 'idle', T: 'transaction', E: 'failed' };
 
 export class PgSession implements Session {
@@ -59,6 +62,8 @@ export class PgSession implements Session {
     const inside = this.#inside;
     if (this.#fatal || this.#lost !== undefined || inside._ending === true || inside._queryable === false)
       return 'lost';
+    // Ended or cut by its borrower a moment ago: pg hears of it later.
+    if (this.#connection._ending === true || !this.#connection.stream.writable) return 'lost';
     if (inside.readyForQuery !== true || this.#queued > 0 || this.settling !== undefined) return 'busy';
     return this.#atRest;
   }
@@ -99,6 +104,8 @@ export class PgSession implements Session {
     if (this.status !== 'busy') return false;
     const over = !this.#active && this.#queued === 0;
     const reply = this.atRest();
+    // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
+    reply.catch(() => {});
     if (over) {
       await step('reply', reply);
       return false;
@@ -106,10 +113,21 @@ export class PgSession implements Session {
     const { host, port, pid, secretKey } = { ...this.#address(), pid: this.pid, secretKey: this.#inside.secretKey };
     if (pid === undefined || secretKey === null) throw new Error('the server gave no key to cancel with');
     if (this.#inside.ssl) throw new Error('a statement of a TLS session is not cancelled over a socket without TLS');
-    const cancelled = sendCancel({ host, port, pid, secretKey });
-    await step('cancel', cancelled);
-    await step('reply', reply);
+    // A request that overtook its statement hit nothing, and one hits one of several that are queued: it is sent again until
+    // all has been read.
+    for (let over = false; !over; ) {
+      await step('cancel', sendCancel({ host, port, pid, secretKey }));
+      over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));
+    }
     return true;
+  }
+
+  /** Whether `reply` came within `ms`; rejects if it never will. */
+  #within(reply: Promise<void>, ms: number): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const late = this.clock.timer(ms, () => resolve(false));
+      reply.finally(() => late.cancel()).then(() => resolve(true), reject);
+    });
   }
 
   /** Resolves when pg has nothing left to read; rejects if the session ends before. */

@@ -15,6 +15,7 @@ export interface WireEvents {
 /** pg's `Connection`: one socket and the statements that pg believes the server knows. */
 export interface PgConnection extends WireEvents {
   readonly stream: Socket;
+  readonly _ending?: boolean;
   parsedStatements: Record<string, string>;
   submittedNamedStatements?: Record<string, string>;
   query(text: string): void;

@@ -2,7 +2,7 @@
 // after the release; giving back is the core's.
 
 import type pg from 'pg';
-import { Lease as CoreLease } from '../core/lease.ts';
+import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
 import { isSubmittable, limitsOf, type QueryOptions, runQuery } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
@@ -27,32 +27,21 @@ export interface Lease extends AsyncDisposable {
   release(reason?: Error | boolean | null): void;
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `query` stands on the prototype, with pg's overloads as its type
-export class PoolLease extends CoreLease<PgSession> implements Lease {
+export interface PoolLease extends CoreLease<PgSession>, Lease {
+  readonly id: number;
+  readonly heldMs: number;
+  readonly signal: AbortSignal;
+  release(reason?: Error | boolean | null): void;
+}
+
+export const PoolLease: LeaseClass<PgSession, PoolLease> = leaseClass<PgSession>() as LeaseClass<PgSession, PoolLease>;
+
+const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   get client(): pg.Client {
     return this.session.client;
-  }
+  },
 
-  async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
-    return inTransaction(this, this.session.clock, planOf(options), fn);
-  }
-
-  /** Releases, unless that was done, and resolves when the connection is clean again or gone. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.released) this.release();
-    await this.whenReturned();
-  }
-}
-
-/** On the prototype: a lease is made for each borrower and must cost as little as possible. */
-export interface PoolLease {
-  query: Lease['query'];
-}
-
-Object.defineProperty(PoolLease.prototype, 'query', {
-  configurable: true,
-  writable: true,
-  value: function query(this: PoolLease, asked: unknown, values?: unknown): unknown {
+  query(asked: unknown, values?: unknown): unknown {
     const { fault } = this;
     if (isSubmittable(asked)) {
       if (fault !== undefined) throw fault;
@@ -60,6 +49,24 @@ Object.defineProperty(PoolLease.prototype, 'query', {
     }
     return fault === undefined ? ask(this, asked, values) : Promise.reject(fault);
   },
+
+  async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    return inTransaction(this, this.session.clock, planOf(options), fn);
+  },
+
+  /** Releases, unless that was done, and resolves when the connection is clean again or gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.released) this.release();
+    await this.whenReturned();
+  },
+};
+
+for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(own))) {
+  Object.defineProperty(PoolLease.prototype, key, { ...property, enumerable: false });
+}
+Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
+  value: own[Symbol.asyncDispose],
+  configurable: true,
 });
 
 async function ask({ session }: PoolLease, query: unknown, values: unknown): Promise<pg.QueryResult> {

@@ -9,6 +9,8 @@ import type { Report, Reporter } from '../contracts/reporter.ts';
 
 /** Who is told of what happens to a session. */
 export interface ClientEvents {
+  /** Whether anybody wants to hear of each lend or return. */
+  readonly listening: boolean;
   opened(session: Session): void;
   lent(session: Session): void;
   released(session: Session, reason: unknown): void;
@@ -23,6 +25,8 @@ export class Observers implements EngineEvents, Reporter {
   #list: readonly Partial<Observer>[] = [];
   readonly #reporter: Reporter;
   readonly #face: ClientEvents;
+  /** Told whether anybody listens. */
+  onListening: (listening: boolean) => void = () => {};
 
   /** `face` tells the listeners of pg's events. */
   constructor(reporter: Reporter, face: ClientEvents) {
@@ -34,9 +38,16 @@ export class Observers implements EngineEvents, Reporter {
   add(observer: Partial<Observer>): () => void {
     const own = { ...observer };
     this.#list = [...this.#list, own];
+    this.listen();
     return () => {
       this.#list = this.#list.filter((other) => other !== own);
+      this.listen();
     };
+  }
+
+  /** Looks again whether anybody listens to the events of each lend and return. */
+  listen(): void {
+    this.onListening(this.#list.length > 0 || this.#face.listening);
   }
 
   phase(from: Phase, to: Phase): void {

@@ -14,12 +14,24 @@ const inert = (): void => {};
 export class PgEvents implements ClientEvents {
   readonly #pool: EventEmitter;
   readonly #reporter: Reporter;
+  /** Told when `listening` may have changed. */
+  onChange: () => void = () => {};
 
   constructor(pool: EventEmitter, reporter: Reporter) {
     this.#pool = pool;
     this.#reporter = reporter;
     pool.on('error', inert);
     pool.on('connect', inert);
+    const changed = (name: unknown): void => {
+      // Told of a new listener before it is one.
+      if (name === 'acquire' || name === 'release') queueMicrotask(() => this.onChange());
+    };
+    pool.on('newListener', changed);
+    pool.on('removeListener', changed);
+  }
+
+  get listening(): boolean {
+    return this.#pool.listenerCount('acquire') + this.#pool.listenerCount('release') > 0;
   }
 
   opened(session: Session): void {

@@ -106,7 +106,8 @@ export class Pool extends Base implements AsyncDisposable {
         queryTimeoutMs: resolved.queryTimeoutMs,
       });
     const warnings = new Warnings(resolved.logger);
-    this.#observers = new Observers(warnings, new PgEvents(this, warnings));
+    const face = new PgEvents(this, warnings);
+    this.#observers = new Observers(warnings, face);
     const { callSites, dev } = resolved;
     const mode =
       callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';
@@ -123,6 +124,9 @@ export class Pool extends Base implements AsyncDisposable {
       },
       Lease: PoolLease,
     });
+    this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
+    this.#engine.tellTraffic(false);
+    face.onChange = () => this.#observers.listen();
     this.#queries = new PoolQuery(this.#engine, clock, resolved);
   }
 

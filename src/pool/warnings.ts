@@ -13,9 +13,13 @@ export class Warnings implements Reporter {
 
   report(report: Report): void {
     const { code, message, site, error } = report;
-    if (this.#logger !== undefined) {
-      this.#logger.warn({ code, site, err: error }, message);
-      return;
+    try {
+      if (this.#logger !== undefined) {
+        this.#logger.warn({ code, site, err: error }, message);
+        return;
+      }
+    } catch {
+      // Whoever reports is in the middle of something; what the logger could not take, the process is told.
     }
     const once = `${code} ${site ?? ''}`;
     if (this.#said.has(once)) return;

@@ -5,6 +5,12 @@
 import { setImmediate } from 'node:timers';
 import type { Clock, Timer } from '../contracts/clock.ts';
 
+/**
+ * Timers fall due on whole 1/1024 ms: sums and differences of such times are exact. Otherwise one could fire the last digit of
+ * a double too early, and a pool that then asks for the rest would do so for ever, since that rest is too small to add.
+ */
+const GRAINS = 1_024;
+
 interface Pending {
   readonly at: number;
   readonly order: number;
@@ -37,7 +43,8 @@ export class VirtualClock implements Clock {
   wall = (): number => this.#now + this.#wallOffset;
 
   timer = (ms: number, fire: () => void): Timer => {
-    const pending: Pending = { at: this.#now + Math.max(0, ms), order: this.#order++, fire };
+    const at = Math.ceil((this.#now + Math.max(0, ms)) * GRAINS) / GRAINS;
+    const pending: Pending = { at, order: this.#order++, fire };
     this.#pending.add(pending);
     return {
       cancel: () => {

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { scriptedError } from '../../src/testing/scripted-driver.ts';
+import { leaseClass } from '../../src/core/lease.ts';
+import { type ScriptedSession, scriptedError } from '../../src/testing/scripted-driver.ts';
 import { errorOf, Rig } from '../kit/rig.ts';
 
 test('a second release throws, names the lease, and does not harm whoever holds the connection by then', async () => {
@@ -145,8 +146,8 @@ test('a lost lease is told once to everybody: counter, event, ledger', async () 
 });
 
 test('the pool’s own lease class is what acquire and tryAcquire give', async () => {
-  const { Lease } = await import('../../src/core/lease.ts');
-  const rig = new Rig();
+  const Lease = leaseClass<ScriptedSession>();
+  const rig = new Rig({ Lease });
   const lease = await rig.get();
   assert.ok(lease instanceof Lease);
   lease.release();

@@ -6,7 +6,7 @@ import type { CloseReport } from '../../src/contracts/snapshot.ts';
 import type { Closure } from '../../src/core/closing.ts';
 import { Engine } from '../../src/core/engine.ts';
 import type { Hooks, Ports, Settings } from '../../src/core/household.ts';
-import type { Lease } from '../../src/core/lease.ts';
+import type { Lease, LeaseClass } from '../../src/core/lease.ts';
 import type { Request } from '../../src/core/wait-queue.ts';
 import { type Script, ScriptedDriver, type ScriptedSession } from '../../src/testing/scripted-driver.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -43,6 +43,7 @@ export interface RigOptions {
   readonly hooks?: Hooks<ScriptedSession>;
   readonly ports?: Partial<Ports>;
   readonly seed?: number;
+  readonly Lease?: LeaseClass<ScriptedSession>;
   /** What the engine is given as its clock, made of the virtual one. */
   readonly wrapClock?: (clock: VirtualClock) => Clock;
 }
@@ -72,6 +73,7 @@ export class Rig {
       clock: options.wrapClock?.(this.clock) ?? this.clock,
       driver: this.driver,
       hooks: options.hooks,
+      Lease: options.Lease,
       ports: { events: this.events.port, reporter: this.reports, ...options.ports },
     });
   }

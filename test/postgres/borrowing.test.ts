@@ -216,7 +216,8 @@ test('acquireTimeoutMs of a call bounds that call alone, and the error says what
 test('a query that only waits fails with PoolTimeoutError, whichever of both bounds comes first', async (t) => {
   const one = pool(t, { max: 1, acquireTimeoutMs: 10_000 });
   const lease = await one.acquire();
-  await rejection(one.query({ text: 'SELECT 1', timeoutMs: 40 }), PoolTimeoutError);
+  const error = await rejection(one.query({ text: 'SELECT 1', timeoutMs: 40 }), PoolTimeoutError);
+  assert.ok(error.waitedMs < 5_000, String(error.waitedMs));
   lease.release();
 });
 

@@ -164,7 +164,10 @@ export function freshName(): string {
 export function withPool(scope: Scope, options: PoolOptions): Pool {
   const pool = new Pool({ name: freshName(), logger: reports().logger, ...options });
   scope.after(async () => {
+    // Without a file's own client nothing else might keep the process here until the sockets are gone.
+    const here = setTimeout(() => {}, 30_000);
     await pool.close({ drainMs: 0, cancelMs: 200 });
+    clearTimeout(here);
   });
   return pool;
 }

@@ -120,6 +120,48 @@ test('statements that are queued behind a running one are dealt with before the 
   assert.equal(pool.snapshot().size, 1);
 });
 
+test('several long statements in a row are all cancelled, and the same connection is lent again', async (t) => {
+  const { pool } = fixture(t);
+  const client = await pool.connect();
+  const pid = await pidOf(client);
+  const settled = Promise.all(
+    [1, 2, 3].map(() => rejection(client.query('SELECT pg_sleep(60)'), pg.DatabaseError).then(({ code }) => code)),
+  );
+  client.release();
+  assert.equal(await pidOf(pool), pid);
+  assert.deepEqual(await settled, ['57014', '57014', '57014']);
+});
+
+test('a cancel that overtakes its statement is repeated: given back in the turn in which it was sent', async (t) => {
+  const { pool } = fixture(t);
+  const pid = await pidOf(pool);
+  for (let n = 0; n < 20; n += 1) {
+    const lease = await pool.acquire();
+    const running = rejection(lease.query('SELECT pg_sleep(60)'), pg.DatabaseError);
+    lease.release();
+    assert.equal((await running).code, '57014');
+  }
+  assert.equal(await pidOf(pool), pid);
+});
+
+test('a session that cannot be cancelled, for want of a key, is replaced; nothing of that is an unhandled rejection', async (t) => {
+  const { pool, outcomes } = fixture(t);
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown): void => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  t.after(() => process.off('unhandledRejection', note));
+  const client = await pool.connect();
+  const pid = await pidOf(client);
+  t.after(() => admin.query('SELECT pg_terminate_backend($1)', [pid]));
+  Reflect.set(client, 'secretKey', null);
+  const running = rejection(client.query('SELECT pg_sleep(60)'), Error);
+  client.release();
+  assert.notEqual(await pidOf(pool), pid);
+  await running;
+  assert.deepEqual(outcomes, ['condemned', 'clean']);
+  assert.deepEqual(unhandled, []);
+});
+
 test('a statement inside a transaction is cancelled, then the transaction rolled back', async (t) => {
   const { pool } = fixture(t);
   const lease = await pool.acquire();

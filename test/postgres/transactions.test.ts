@@ -9,6 +9,7 @@ import {
   LeaseError,
   type Pool,
   type PoolOptions,
+  type Transaction,
   TransactionRolledBackError,
 } from '../../src/doors/index.ts';
 import { eventually, freshName, killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
@@ -121,6 +122,24 @@ test('a transaction is of no use after its end', async (t) => {
   assert.ok(escaped !== undefined);
   const error = await rejection(escaped.query(`INSERT INTO ${table} VALUES (1)`), LeaseError);
   assert.equal(error.kind, 'LEASE_RELEASED');
+  assert.deepEqual(await rows(), []);
+});
+
+test('a transaction is of no use after its end on a lease that goes on, committed or not', async (t) => {
+  const { pool, table, rows } = await fixture(t);
+  await pool.use(async (lease) => {
+    for (const commits of [true, false]) {
+      let escaped: Transaction | undefined;
+      await lease
+        .transaction((tx) => {
+          escaped = tx;
+          if (!commits) throw new Error('no');
+        })
+        .catch(() => {});
+      await rejection(escaped?.query(`INSERT INTO ${table} VALUES (1)`) ?? Promise.resolve(), LeaseError);
+    }
+    assert.deepEqual((await lease.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+  });
   assert.deepEqual(await rows(), []);
 });
 

@@ -1,0 +1,24 @@
+// `npm run bench -- NAME`: finds the benchmark of that name and runs it. Owns the command line and the exit code; each claim has a
+// folder of its own.
+
+import { core } from './core/report.ts';
+import type { Bench } from './lib/bench.ts';
+import { publish } from './lib/publish.ts';
+import { waiters } from './waiters/report.ts';
+
+const BENCHES: readonly Bench[] = [core, waiters];
+
+const [name, ...flags] = process.argv.slice(2);
+const bench = BENCHES.find((one) => one.name === name);
+const unknown = flags.filter((flag) => flag !== '--json' && flag !== '--write' && flag !== '--quick');
+
+if (bench === undefined || unknown.length > 0) {
+  const lines = BENCHES.map((one) => `  ${one.name.padEnd(10)}${one.claim}`);
+  const wrong = unknown.length > 0 ? `unknown: ${unknown.join(' ')}\n\n` : '';
+  console.log(`${wrong}usage: npm run bench -- NAME [--json] [--write] [--quick]\n\n${lines.join('\n')}`);
+  process.exitCode = 2;
+} else {
+  const report = await bench.run({ quick: flags.includes('--quick'), progress: (text) => console.error(text) });
+  await publish(bench, report, { json: flags.includes('--json'), write: flags.includes('--write') });
+  process.exitCode = report.noise === undefined && report.goals.every((goal) => goal.met) ? 0 : 1;
+}

@@ -1,0 +1,33 @@
+// A worker thread that was given a pool's options and makes a pool of its own from them, as everybody does. Opens all of its
+// connections, says so, and holds them until it is told to stop.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import pg from 'pg';
+import { Pool } from '../../src/doors/index.ts';
+
+export interface Task {
+  readonly kind: 'pg' | 'oxbow';
+  readonly options: pg.PoolConfig & { max: number };
+}
+
+/** Takes all connections of a pool, so that they all exist. */
+export async function takeAll(pool: pg.Pool | Pool, max: number): Promise<pg.PoolClient[]> {
+  return Promise.all(Array.from({ length: max }, () => pool.connect()));
+}
+
+export function poolOf({ kind, options }: Task): pg.Pool | Pool {
+  return kind === 'pg' ? new pg.Pool(options) : new Pool(options);
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const task = workerData as Task;
+  const pool = poolOf(task);
+  const clients = await takeAll(pool, task.options.max);
+  port.once('message', async () => {
+    for (const client of clients) client.release();
+    await pool.end();
+    port.close();
+  });
+  port.postMessage('holding');
+}

@@ -1,0 +1,156 @@
+// Breaks the engine on purpose, one committed mutation at a time, and runs the fast suites against it: a mutation that no
+// test notices means a promise that no test keeps. Works on copies of the sources; the tree itself is never touched.
+//
+//   npm run mutants [-- word …]     only the mutations whose name or file contains one of the words
+
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { mutants } from '../test/mutants/mutants.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const WORK = join(ROOT, '.tmp', 'mutants');
+const SHARED = [
+  'src',
+  'bench',
+  'test/core',
+  'test/kit',
+  'test/model',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.all.json',
+];
+const MODEL_RUNS = '1500';
+/** A mutation may make a suite run for ever: that is noticed too. */
+const PATIENCE_MS = 60_000;
+
+/** Its own copy of the tree for each of those that work side by side. */
+function bench(name) {
+  const folder = join(WORK, name);
+  mkdirSync(join(folder, 'test'), { recursive: true });
+  for (const part of SHARED) cpSync(join(ROOT, part), join(folder, part), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  // One process for all files of the core: starting twenty costs more than running them.
+  const core = readdirSync(join(folder, 'test/core')).filter(
+    (file) => file.endsWith('.test.ts') && !file.startsWith('bench-'),
+  );
+  const imports = core.map((file) => `import './build/test/core/${file.replace(/\.ts$/, '.js')}';`);
+  writeFileSync(join(folder, 'core.mjs'), imports.join('\n'));
+  writeFileSync(join(folder, 'model.mjs'), "import './build/test/model/first-half.test.js';\n");
+  return folder;
+}
+
+/** Runs a program; resolves with what ended it: its exit code, the first line that matches `stopAt`, or that it hung. */
+function run(folder, args, stopAt) {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, MODEL_RUNS, MODEL_QUICK: '1', NODE_TEST_CONTEXT: '' };
+    const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let first;
+    let hung = false;
+    const patience = setTimeout(() => {
+      hung = true;
+      child.kill('SIGKILL');
+    }, PATIENCE_MS);
+    const read = (chunk) => {
+      output += chunk;
+      first ??= stopAt?.exec(output)?.[1];
+      if (first !== undefined) child.kill('SIGKILL');
+    };
+    child.stdout.setEncoding('utf8').on('data', read);
+    child.stderr.setEncoding('utf8').on('data', read);
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(patience);
+      resolve({ code, first, hung, output });
+    });
+  });
+}
+
+/** The name of the first test that fails, or undefined. */
+async function firstFailure(folder, suite) {
+  // The model is one test: which rule was broken is said in its message.
+  const done = await run(
+    folder,
+    [`${suite}.mjs`],
+    suite === 'model' ? /error: \|?-?\s+(.+)\n/ : /^ *not ok \d+ - (.+)\n/m,
+  );
+  if (done.first !== undefined) return done.first.slice(0, 160);
+  if (done.hung) return `it does not end within ${PATIENCE_MS / 1_000} s`;
+  return done.code === 0
+    ? undefined
+    : `it crashes: ${/\w*Error.*: .+/.exec(done.output)?.[0] ?? `exit code ${done.code}`}`;
+}
+
+function compile(folder) {
+  return run(folder, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.all.json']);
+}
+
+/** What became of one mutation: `killed by …`, or why it counts as a failure. */
+async function examine(folder, mutant) {
+  const file = join(folder, mutant.file);
+  const source = readFileSync(file, 'utf8');
+  const found = source.split(mutant.find).length - 1;
+  if (found !== 1) return { passed: false, text: `NOT APPLIED: its text occurs ${found} times in ${mutant.file}` };
+  const compiled = join(folder, 'build', mutant.file.replace(/\.ts$/, '.js'));
+  const before = readFileSync(compiled, 'utf8');
+  writeFileSync(
+    file,
+    source.replace(mutant.find, () => mutant.replace),
+  );
+  try {
+    // Types may complain of a mutation; what counts is that it is emitted.
+    await compile(folder);
+    if (readFileSync(compiled, 'utf8') === before)
+      return { passed: false, text: 'NOT APPLIED: the program is the same' };
+    for (const suite of mutant.suites) {
+      const by = await firstFailure(folder, suite);
+      if (by !== undefined) return { passed: true, text: `killed by ${suite}: ${by}` };
+    }
+    return { passed: false, text: 'SURVIVED' };
+  } finally {
+    writeFileSync(file, source);
+    writeFileSync(compiled, before);
+  }
+}
+
+const words = process.argv.slice(2);
+const chosen = mutants.filter(
+  ({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)),
+);
+rmSync(WORK, { recursive: true, force: true });
+const folders = Array.from({ length: Math.max(1, Math.min(2, availableParallelism())) }, (_, n) =>
+  bench(`bench-${n + 1}`),
+);
+
+for (const done of await Promise.all(folders.map(compile))) {
+  if (done.code === 0) continue;
+  console.log(`the unmutated tree does not compile:\n${done.output}`);
+  process.exit(1);
+}
+const healthy = await Promise.all(
+  ['core', 'model'].map((suite, n) => firstFailure(folders[n % folders.length], suite)),
+);
+for (const by of healthy) {
+  if (by === undefined) continue;
+  console.log(`the unmutated tree is not green: ${by}`);
+  process.exit(1);
+}
+console.log(`the unmutated tree is green; ${chosen.length} mutations`);
+
+let passed = 0;
+const left = [...chosen];
+await Promise.all(
+  folders.map(async (folder) => {
+    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+      const verdict = await examine(folder, mutant);
+      if (verdict.passed) passed += 1;
+      console.log(`${verdict.passed ? 'ok  ' : 'FAIL'} ${mutant.name}\n     ${verdict.text}`);
+    }
+  }),
+);
+rmSync(WORK, { recursive: true, force: true });
+console.log(`${passed} passed, ${chosen.length - passed} failed`);
+process.exit(passed === chosen.length && chosen.length > 0 ? 0 : 1);

@@ -1,0 +1,139 @@
+// node scripts/test.mjs laws|quick|all [part of a path, or !part of an unwanted one ...] [--concurrency N]
+// Runs the compiled tests under build/test, suite after suite, and ends with one line: `N passed, N failed, N skipped`.
+// Owns which suite belongs to which mode. How one file is run and counted: run-file.mjs.
+
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runFile, runStep } from './run-file.mjs';
+import { add, judge, noTests } from './tally.mjs';
+
+/**
+ * Every suite, in the order they run. `boundS` is how long one file may take, in seconds. A step is a command of its own that
+ * counts as one test.
+ */
+const SUITES = [
+  { folder: 'test/laws', modes: ['laws', 'quick'], concurrency: 2, boundS: 60 },
+  { folder: 'test/core', modes: ['quick'], concurrency: 2, boundS: 60 },
+  { folder: 'test/matrix', modes: ['quick'], concurrency: 2, boundS: 180 },
+  { folder: 'test/model', modes: ['quick'], concurrency: 2, boundS: 300 },
+  { folder: 'test/pool', modes: ['quick'], concurrency: 2, boundS: 60 },
+  { folder: 'test/postgres', modes: ['quick'], concurrency: 2, boundS: 180 },
+  { folder: 'test/slow', modes: ['all'], concurrency: 1, boundS: 600 },
+  { step: 'scripts/mutants.mjs', modes: ['all'], boundS: 600 },
+];
+
+/** How many tests may be skipped, exactly. */
+const SKIPS = { laws: 0, quick: 0, all: 0 };
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+let total = noTests;
+
+/** Something is wrong with the tests as a whole: counts as one failed. */
+function complain(message) {
+  total = add(total, { ...noTests, failed: 1, failures: [message] });
+}
+
+function misuse(message) {
+  console.error(message);
+  process.exit(1);
+}
+
+/** Paths of the test sources below a folder, relative to the root. */
+function sourcesBelow(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true })
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return sourcesBelow(path);
+      return entry.name.endsWith('.test.ts') ? [path] : [];
+    })
+    .sort();
+}
+
+/** The compiled files of these sources: what is left in build/ from a source that is gone is not run. */
+function compiled(sources) {
+  return sources.flatMap((source) => {
+    const path = join(root, 'build', source.replace(/\.ts$/, '.js'));
+    if (existsSync(path) && statSync(path).mtimeMs >= statSync(join(root, source)).mtimeMs) return [path];
+    complain(`${source} is not compiled, or newer than its compiled file: run \`npm run build:all\` first`);
+    return [];
+  });
+}
+
+function refuseStrays() {
+  const known = SUITES.flatMap((suite) =>
+    suite.folder === undefined ? [] : [suite.folder.split('/').join(sep) + sep],
+  );
+  const strays = sourcesBelow('test').filter((path) => !known.some((folder) => path.startsWith(folder)));
+  if (strays.length > 0) complain(`in no suite of scripts/test.mjs: ${strays.join(', ')}`);
+}
+
+/** `work` for each of `items`, at most `atOnce` at a time. */
+async function each(items, atOnce, work) {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(atOnce, queue.length)) }, worker));
+}
+
+function readArguments() {
+  const [mode, ...rest] = process.argv.slice(2);
+  if (mode === undefined || !Object.hasOwn(SKIPS, mode))
+    misuse('usage: test.mjs laws|quick|all [part of a file name ...]');
+  const at = rest.indexOf('--concurrency');
+  const concurrency = at === -1 ? undefined : Number(rest.splice(at, 2)[1]);
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
+    misuse('--concurrency takes a number of files');
+  }
+  const unknown = rest.find((word) => word.startsWith('-'));
+  if (unknown !== undefined) misuse(`unknown argument ${unknown}`);
+  return { mode, concurrency, parts: rest };
+}
+
+const { mode, concurrency, parts } = readArguments();
+refuseStrays();
+
+const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => part.slice(1));
+const named = parts.filter((part) => !part.startsWith('!'));
+const wanted = (path) =>
+  (named.length === 0 || named.some((part) => path.includes(part))) && !unwanted.some((part) => path.includes(part));
+
+function count(name, result) {
+  total = add(total, result);
+  process.stdout.write(`${result.output.trimEnd()}\n`);
+  console.log(
+    `  ${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped, ${result.ms} ms\n`,
+  );
+}
+
+for (const suite of SUITES.filter((candidate) => candidate.modes.includes(mode))) {
+  const place = suite.folder ?? suite.step;
+  if (!existsSync(join(root, place))) {
+    complain(`${place} does not exist`);
+    continue;
+  }
+  const boundMs = suite.boundS * 1000;
+  if (suite.step !== undefined) {
+    if (!wanted(suite.step)) continue;
+    console.log(`▷ ${suite.step}`);
+    count(suite.step, await runStep([join(root, suite.step)], { boundMs, cwd: root }));
+    continue;
+  }
+  const sources = sourcesBelow(suite.folder);
+  if (sources.length === 0) complain(`no test file in ${suite.folder}`);
+  const files = compiled(sources.filter(wanted));
+  if (files.length === 0) continue;
+  console.log(`▷ ${suite.folder} (${files.length} files)\n`);
+  await each(files, concurrency ?? suite.concurrency, async (file) => {
+    count(relative(join(root, 'build'), file), await runFile(file, { boundMs, cwd: root }));
+  });
+}
+
+for (const failure of total.failures) console.log(`✖ ${failure}`);
+// With parts of names given, what is skipped depends on them.
+const complaint = judge(total, parts.length === 0 ? SKIPS[mode] : undefined);
+if (complaint !== undefined) console.log(complaint);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = complaint === undefined ? 0 : 1;

@@ -1,0 +1,246 @@
+// The one object behind `Household`: the settings, the ports and the records of an engine, and the verbs by which its parts ask each
+// other. Owns no decision. A class and not a literal on purpose: V8 keeps a literal of this size as a hash table, which cost every lend
+// and return a third of its time.
+
+import type { Clock } from '../contracts/clock.ts';
+import type { Driver, Session } from '../contracts/driver.ts';
+import { type EngineEvents, noEvents, type Traffic } from '../contracts/events.ts';
+import { type Explainer, noExplainer } from '../contracts/explain.ts';
+import type { RetireReason } from '../contracts/figures.ts';
+import { emptyLedger, type Ledger } from '../contracts/ledger.ts';
+import { type Permits, unlimitedPermits } from '../contracts/permits.ts';
+import type { Phase } from '../contracts/phase.ts';
+import { type Reporter, silentReporter } from '../contracts/reporter.ts';
+import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
+import { noTasks, type TaskContext } from '../contracts/task-context.ts';
+import { Deadlines } from '../foundation/deadlines.ts';
+import { IntrusiveList } from '../foundation/intrusive-list.ts';
+import type { Closing } from './closing.ts';
+import { Counters } from './counters.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { Governor } from './governor.ts';
+import type { Health } from './health.ts';
+import { Hold } from './hold.ts';
+import type { Hooks, Household, Ports, Settings } from './household.ts';
+import { IdleSet } from './idle-set.ts';
+import type { Lease } from './lease.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Opener } from './opener.ts';
+import type { Operator } from './operator.ts';
+import type { Reading } from './reading.ts';
+import type { Retirement } from './retirement.ts';
+import type { Slot } from './slot.ts';
+import { State, StateBook } from './states.ts';
+import { Stepper } from './steps.ts';
+import type { Upkeep } from './upkeep.ts';
+import { type Waiter, WaitQueue } from './wait-queue.ts';
+
+/** A timer that comes this late means that the process was frozen, not merely busy (DESIGN B14). */
+const FROZEN_MS = 1_000;
+
+/** Who does what the verbs say. */
+export interface Parts<S extends Session> {
+  readonly closing: Closing<S>;
+  readonly dispatcher: Dispatcher<S, Lease<S>>;
+  readonly health: Health<S>;
+  readonly life: Lifecycle<S>;
+  readonly opener: Opener<S>;
+  readonly operator: Operator<S>;
+  readonly reading: Reading<S>;
+  readonly retirement: Retirement<S>;
+  readonly upkeep: Upkeep<S>;
+}
+
+export class House<S extends Session> implements Household<S> {
+  readonly settings: Settings;
+  readonly hooks: Hooks<S>;
+  readonly clock: Clock;
+  readonly driver: Driver<S>;
+  readonly permits: Permits;
+  readonly ledger: Ledger;
+  readonly tasks: TaskContext;
+  readonly explainer: Explainer;
+  readonly reporter: Reporter;
+  readonly events: EngineEvents;
+  traffic: Traffic;
+  readonly deadlines: Deadlines;
+  readonly steps: Stepper;
+  readonly book: StateBook = new StateBook();
+  readonly slots: Set<Slot<S>> = new Set();
+  readonly idle: IdleSet<S> = new IdleSet();
+  readonly lent: IntrusiveList<Slot<S>> = new IntrusiveList();
+  readonly queue: WaitQueue<S> = new WaitQueue();
+  readonly counters: Counters = new Counters();
+  readonly governor: Governor;
+  phase: Phase = 'created';
+  lending = false;
+  ending = false;
+  attentive = false;
+  nextSweepAt: number = Infinity;
+  min: number;
+  max: number;
+  generation = 0;
+  readonly #hold: Hold;
+  #parts!: Parts<S>;
+
+  constructor(settings: Settings, clock: Clock, driver: Driver<S>, hooks: Hooks<S>, ports: Partial<Ports>) {
+    this.settings = settings;
+    this.hooks = hooks;
+    this.clock = clock;
+    this.driver = driver;
+    this.permits = ports.permits ?? unlimitedPermits;
+    this.ledger = ports.ledger ?? emptyLedger;
+    this.tasks = ports.tasks ?? noTasks;
+    this.explainer = ports.explainer ?? noExplainer;
+    this.reporter = ports.reporter ?? silentReporter;
+    this.events = ports.events ?? noEvents;
+    this.traffic = this.events;
+    this.min = settings.min;
+    this.max = settings.max;
+    this.governor = new Governor(clock, settings);
+    this.deadlines = new Deadlines(
+      clock,
+      (lateMs) => {
+        if (lateMs >= FROZEN_MS) this.suspectAll();
+      },
+      (deadline) => this.#parts.dispatcher.timedOut(deadline as Waiter<S>),
+      () => this.#parts.dispatcher.flushExpired(),
+    );
+    this.steps = new Stepper(clock, this.deadlines);
+    this.#hold = new Hold(clock, () => {
+      const { life, operator } = this.#parts;
+      return this.queue.length + this.book.size - this.book.count(State.idle) + life.proving + operator.waiting > 0;
+    });
+  }
+
+  /** Called once, by the engine, before anything happens. */
+  furnish(parts: Parts<S>): void {
+    this.#parts = parts;
+  }
+
+  get floor(): number {
+    const { life, operator, upkeep } = this.#parts;
+    if (this.phase !== 'open' && this.phase !== 'opening' && this.phase !== 'paused') return 0;
+    const base = operator.trimmed ? 0 : this.min + upkeep.spares;
+    return Math.min(this.max, Math.max(base, life.proving));
+  }
+
+  get checking(): number {
+    return this.#parts.health.checking;
+  }
+
+  get held(): boolean {
+    return this.#hold.held;
+  }
+
+  hold(): void {
+    this.#hold.take();
+  }
+
+  /** Stops every timer of the parts: for a pool that falls back to created, or ends. */
+  quiet(): void {
+    this.#parts.upkeep.stop();
+    this.#parts.opener.stop();
+    if (this.book.size === 0) this.#hold.drop();
+  }
+
+  rest(slot: Slot<S>, now: number): void {
+    this.#parts.dispatcher.rest(slot, now);
+  }
+
+  verified(slot: Slot<S>, now: number): void {
+    this.#parts.dispatcher.verified(slot, now);
+  }
+
+  pump(): void {
+    this.#parts.dispatcher.pump();
+  }
+
+  turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error, most?: number): number {
+    return this.#parts.dispatcher.turnAway(reason, error, most);
+  }
+
+  examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'> {
+    return this.#parts.health.examine(slot, forWaiter);
+  }
+
+  checkForWaiters(): void {
+    this.#parts.health.checkForWaiters();
+  }
+
+  suspectAll(): void {
+    this.#parts.health.suspectAll();
+  }
+
+  retire(slot: Slot<S>, reason: RetireReason): void {
+    this.#parts.retirement.retire(slot, reason);
+  }
+
+  condemn(slot: Slot<S>, reason: RetireReason | undefined): void {
+    this.#parts.retirement.condemn(slot, reason);
+  }
+
+  lose(slot: Slot<S>, error: Error): void {
+    this.#parts.retirement.lose(slot, error);
+  }
+
+  fate(slot: Slot<S>, now: number): RetireReason | undefined {
+    return this.#parts.retirement.fate(slot, now);
+  }
+
+  dial(): void {
+    this.#parts.opener.dial();
+  }
+
+  unfit(fault: unknown): void {
+    this.#parts.opener.unfit(fault);
+  }
+
+  fit(): void {
+    this.#parts.opener.fit();
+  }
+
+  abandon(slot: Slot<S>): void {
+    this.#parts.opener.abandon(slot);
+  }
+
+  left(slot: Slot<S>): void {
+    this.#parts.upkeep.left(slot);
+  }
+
+  lookBy(at: number): void {
+    this.#parts.upkeep.lookBy(at);
+  }
+
+  slotGone(slot: Slot<S>): void {
+    const { closing, life, operator } = this.#parts;
+    this.book.move(slot, State.gone);
+    this.slots.delete(slot);
+    this.permits.give();
+    this.events.closed(slot.id, slot.ending === 'cut', slot.session);
+    operator.slotGone(slot);
+    closing.slotGone(slot);
+    if (this.attentive) life.settled();
+    this.pump();
+  }
+
+  settled(): void {
+    this.#parts.life.settled();
+  }
+
+  connected(): void {
+    this.#parts.life.connected();
+  }
+
+  connectFailed(error: Error, hopeless: boolean): void {
+    if (hopeless) this.#parts.life.hopeless(error);
+  }
+
+  snapshot(): PoolSnapshot {
+    return this.#parts.reading.snapshot();
+  }
+
+  holders(): Holder[] {
+    return this.#parts.reading.holders();
+  }
+}

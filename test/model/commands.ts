@@ -1,0 +1,296 @@
+// The words of the model: what may be done to a pool, as plain data. Owns how they are drawn, shrunk and printed; does
+// nothing itself, so that a failing sequence can be read, cut down and run again.
+
+import fc from 'fast-check';
+
+/** What the server does with the next connects. `deaf` takes no notice of being given up. */
+export type ConnectMode = 'ok' | 'slow' | 'slower' | 'refuse' | 'permanent' | 'full' | 'never' | 'deaf';
+/** Whatever the pool waits for besides connects: calls of the driver, and the user's hooks. */
+export type Call = 'ping' | 'rollback' | 'discard' | 'settle' | 'end' | 'destroy' | 'configure' | 'check' | 'reset';
+/** `dirty`: done, but the session is left inside a transaction. `over`: nothing had to be cancelled (settle). */
+export type How = 'slow' | 'late' | 'never' | 'fail' | 'dirty' | 'over';
+export type ReleaseHow = 'clean' | 'transaction' | 'failed' | 'busy' | 'error' | 'true';
+/** The moments of the engine in which a nosy observer asks for a connection itself. */
+export type Moment = 'lent' | 'returned' | 'refused' | 'closed' | 'waiting' | 'lost' | 'opened' | 'retired';
+
+export type Command =
+  | {
+      readonly do: 'acquire';
+      readonly count: number;
+      readonly timeoutMs: number | undefined;
+      readonly signal: boolean;
+      /** The borrower gives back by itself after so long. */
+      readonly holdMs: number | undefined;
+    }
+  | { readonly do: 'tryAcquire' }
+  | { readonly do: 'release'; readonly which: number; readonly how: ReleaseHow }
+  | { readonly do: 'releaseAgain'; readonly which: number }
+  | { readonly do: 'work'; readonly which: number; readonly status: 'idle' | 'transaction' | 'failed' | 'busy' }
+  | { readonly do: 'abort'; readonly which: number }
+  | { readonly do: 'advance'; readonly ms: number }
+  | { readonly do: 'kill'; readonly which: number }
+  | { readonly do: 'server'; readonly mode: ConnectMode; readonly times: number }
+  | { readonly do: 'replies'; readonly call: Call; readonly how: How; readonly times: number }
+  | { readonly do: 'block'; readonly ms: number }
+  | { readonly do: 'sleep'; readonly ms: number }
+  | { readonly do: 'resize'; readonly min: number; readonly max: number }
+  | { readonly do: 'replaceAll'; readonly overMs: number }
+  | { readonly do: 'pause'; readonly borrowers: 'wait' | 'reject' }
+  | { readonly do: 'resume' }
+  | { readonly do: 'trim'; readonly to: number }
+  | { readonly do: 'check' }
+  | { readonly do: 'open'; readonly wait: boolean; readonly timeoutMs: number | undefined; readonly signal: boolean }
+  | { readonly do: 'ready'; readonly timeoutMs: number | undefined }
+  | { readonly do: 'permits'; readonly limit: number; readonly pressure: number }
+  | { readonly do: 'nested'; readonly on: boolean }
+  | {
+      readonly do: 'close';
+      readonly drainMs: number;
+      readonly cancelMs: number;
+      readonly waiting: 'reject' | 'serve';
+    };
+
+/** What is drawn once per sequence. */
+export interface Setup {
+  readonly ports: 'inert' | 'scripted';
+  /** The driver breaks its word now and then: sockets that cannot be destroyed, connects that cannot be given up. */
+  readonly faithless: boolean;
+  /** An observer asks for connections while it is being told. */
+  readonly nosy: Moment | undefined;
+  readonly permits: number;
+  /** The timer that only holds the process fires too; it is muted in most sequences, since it costs a step each 50 ms. */
+  readonly holds: boolean;
+  readonly configure: boolean;
+  readonly min: number;
+  readonly max: number;
+  readonly acquireTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxLifetimeMs: number;
+  readonly maxUses: number;
+  readonly maxWaiting: number;
+  readonly check: 'stale' | 'always' | 'never' | 'custom';
+  readonly checkAfterIdleMs: number;
+  readonly checkTimeoutMs: number;
+  readonly reset: 'rollback' | 'none' | 'discard' | 'custom';
+  readonly returnTimeoutMs: number;
+  readonly idlePingMs: number;
+  readonly connectConcurrency: number;
+  readonly reconnectTimeoutMs: number;
+  readonly autoOpen: boolean;
+  readonly seed: number;
+}
+
+const which = fc.nat({ max: 7 });
+const times = fc.constantFrom(1, 1, 2, 4);
+const timeoutMs = fc.constantFrom(undefined, undefined, 0, 20, 200, 5_000, Infinity);
+
+const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Command> }[] = [
+  {
+    weight: 80,
+    arbitrary: fc.record({
+      do: fc.constant('acquire' as const),
+      count: fc.constantFrom(1, 1, 1, 2, 3),
+      timeoutMs,
+      signal: fc.boolean(),
+      holdMs: fc.constantFrom(undefined, undefined, undefined, 0, 5, 60),
+    }),
+  },
+  { weight: 10, arbitrary: fc.constant({ do: 'tryAcquire' }) },
+  {
+    weight: 50,
+    arbitrary: fc.record({
+      do: fc.constant('release' as const),
+      which,
+      how: fc.constantFrom<ReleaseHow>('clean', 'clean', 'clean', 'transaction', 'failed', 'busy', 'error', 'true'),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('releaseAgain' as const), which }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('work' as const),
+      which,
+      status: fc.constantFrom('idle' as const, 'transaction' as const, 'failed' as const, 'busy' as const),
+    }),
+  },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
+  {
+    weight: 50,
+    arbitrary: fc.record({
+      do: fc.constant('advance' as const),
+      ms: fc.constantFrom(1, 5, 10, 25, 30, 50, 100, 100, 300, 300, 1_000, 2_500, 11_000),
+    }),
+  },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('kill' as const), which }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('server' as const),
+      mode: fc.constantFrom<ConnectMode>(
+        'ok',
+        'slow',
+        'slow',
+        'slower',
+        'refuse',
+        'permanent',
+        'full',
+        'never',
+        'deaf',
+      ),
+      times: fc.constantFrom(1, 1, 2, 4, Infinity),
+    }),
+  },
+  {
+    weight: 16,
+    arbitrary: fc.record({
+      do: fc.constant('replies' as const),
+      call: fc.constantFrom<Call>(
+        'ping',
+        'ping',
+        'rollback',
+        'discard',
+        'settle',
+        'end',
+        'destroy',
+        'configure',
+        'check',
+        'reset',
+      ),
+      how: fc.constantFrom<How>('slow', 'late', 'never', 'fail', 'dirty', 'over'),
+      times,
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('block' as const), ms: fc.constantFrom(40, 60, 300, 1_500) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('sleep' as const), ms: fc.constantFrom(500, 2_000, 60_000) }) },
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(fc.nat({ max: 3 }), fc.integer({ min: 1, max: 5 }))
+      .map(([min, max]) => ({ do: 'resize' as const, min: Math.min(min, max), max })),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('replaceAll' as const), overMs: fc.constantFrom(0, 0, 500) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('pause' as const),
+      borrowers: fc.constantFrom('wait' as const, 'reject' as const),
+    }),
+  },
+  { weight: 10, arbitrary: fc.constant({ do: 'resume' }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('trim' as const), to: fc.nat({ max: 2 }) }) },
+  { weight: 4, arbitrary: fc.constant({ do: 'check' }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('open' as const), wait: fc.boolean(), timeoutMs, signal: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('ready' as const), timeoutMs }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('permits' as const),
+      limit: fc.nat({ max: 6 }),
+      pressure: fc.constantFrom(0, 0, 1, 3),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('nested' as const), on: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('close' as const),
+      drainMs: fc.constantFrom(0, 200, 5_000),
+      cancelMs: fc.constantFrom(0, 100, 1_000),
+      waiting: fc.constantFrom('reject' as const, 'serve' as const),
+    }),
+  },
+];
+
+const command: fc.Arbitrary<Command> = fc.oneof(...COMMANDS);
+
+export const setup: fc.Arbitrary<Setup> = fc
+  .record({
+    ports: fc.constantFrom('inert' as const, 'scripted' as const),
+    faithless: fc.constantFrom(false, false, false, true),
+    nosy: fc.constantFrom<Moment | undefined>(
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      'lent',
+      'returned',
+      'refused',
+      'closed',
+      'waiting',
+      'lost',
+      'opened',
+      'retired',
+    ),
+    permits: fc.integer({ min: 1, max: 6 }),
+    holds: fc.constantFrom(false, false, false, false, false, false, false, true),
+    configure: fc.boolean(),
+    min: fc.constantFrom(0, 0, 1, 2),
+    max: fc.integer({ min: 1, max: 5 }),
+    acquireTimeoutMs: fc.constantFrom(30_000, 300, 2_000, Infinity),
+    connectTimeoutMs: fc.constantFrom(2_000, 300),
+    idleTimeoutMs: fc.constantFrom(Infinity, 0, 200, 5_000),
+    maxLifetimeMs: fc.constantFrom(Infinity, Infinity, 500, 5_000),
+    maxUses: fc.constantFrom(Infinity, Infinity, Infinity, 1, 3),
+    maxWaiting: fc.constantFrom(Infinity, Infinity, 3, 5),
+    check: fc.constantFrom('stale' as const, 'stale' as const, 'always' as const, 'never' as const, 'custom' as const),
+    checkAfterIdleMs: fc.constantFrom(1_000, 100, 0, Infinity),
+    checkTimeoutMs: fc.constantFrom(1_000, 100),
+    reset: fc.constantFrom(
+      'rollback' as const,
+      'rollback' as const,
+      'none' as const,
+      'discard' as const,
+      'custom' as const,
+    ),
+    returnTimeoutMs: fc.constantFrom(2_000, 200),
+    idlePingMs: fc.constantFrom(Infinity, Infinity, 300, 2_000),
+    connectConcurrency: fc.integer({ min: 1, max: 3 }),
+    reconnectTimeoutMs: fc.constantFrom(300_000, 500),
+    autoOpen: fc.nat({ max: 15 }).map((drawn) => drawn < 15),
+    seed: fc.nat(),
+  })
+  .map((drawn) => ({
+    ...drawn,
+    min: Math.min(drawn.min, drawn.max),
+    // Both need parts that only the scripted ports have.
+    faithless: drawn.faithless && drawn.ports === 'scripted',
+    nosy: drawn.ports === 'scripted' ? drawn.nosy : undefined,
+  }));
+
+export const SHORTEST = 30;
+const LONGEST = 60;
+
+/** Drawn with at least `SHORTEST` commands, shrunk to as few as still fail. */
+class Sequences extends fc.Arbitrary<Command[]> {
+  readonly #drawn = fc.array(command, { minLength: SHORTEST, maxLength: LONGEST, size: 'max' });
+  readonly #shrunk = fc.array(command, { minLength: 0, maxLength: LONGEST, size: 'max' });
+
+  override generate(random: fc.Random, bias: number | undefined): fc.Value<Command[]> {
+    return this.#drawn.generate(random, bias);
+  }
+
+  override canShrinkWithoutContext(value: unknown): value is Command[] {
+    return this.#shrunk.canShrinkWithoutContext(value);
+  }
+
+  override shrink(value: Command[], context: unknown): fc.Stream<fc.Value<Command[]>> {
+    return this.#shrunk.shrink(value, context);
+  }
+}
+
+export const sequence: fc.Arbitrary<Command[]> = new Sequences();
+
+/** One line for each command, as one would say it. */
+export function line(command: Command): string {
+  const { do: name, ...rest } = command;
+  const words = Object.entries(rest).map(([key, value]) => `${key} ${String(value)}`);
+  return words.length === 0 ? name : `${name} (${words.join(', ')})`;
+}

@@ -1,0 +1,719 @@
+// One pool in its world: an engine on the virtual clock, a driver and hooks that do as the sequence says, borrowers who keep
+// what they get. Owns how each command is carried out and what of it the reference is told; judges nothing itself.
+
+import type { Clock, Timer } from '../../src/contracts/clock.ts';
+import type { OpenAttempt } from '../../src/contracts/driver.ts';
+import { type EngineEvents, noEvents } from '../../src/contracts/events.ts';
+import type { LeaseRecord, Ledger } from '../../src/contracts/ledger.ts';
+import { Engine } from '../../src/core/engine.ts';
+import type { Hooks, Ports } from '../../src/core/household.ts';
+import {
+  type Behaviour,
+  type ScriptedCall,
+  ScriptedDriver,
+  type ScriptedSession,
+  scriptedError,
+} from '../../src/testing/scripted-driver.ts';
+import { VirtualClock } from '../../src/testing/virtual-clock.ts';
+import { ScriptedPermits } from '../kit/ports.ts';
+import { type ScriptedLease, SETTINGS } from '../kit/rig.ts';
+import type { Call, Command, ConnectMode, How, Setup } from './commands.ts';
+import { type Ask, kindOf, Reference, type Sight } from './reference.ts';
+
+const SLOW_MS = 20;
+/** Later than every check and return of these sequences, sooner than a cut socket is written off. */
+const LATE_MS = 2_500;
+/** On a healthy server everybody who waits is served within this: the longest bounds and back-off, one after the other. */
+const HEALED_MS = 40_000;
+const STEP_MS = 250;
+/** More calls of the driver, and timers, than any command can need: the engine goes round in circles without time passing. */
+const LIVELOCK_CALLS = 5_000;
+const LIVELOCK_TIMERS = 20_000;
+/** The counters are compared after one command in so many, and at the end. */
+const COUNTERS_EACH = 5;
+/** Nosy observers ask this often at most between two looks. */
+const NOSY_ASKS = 3;
+
+interface Flight {
+  readonly call: ScriptedCall | 'check';
+  readonly session: ScriptedSession;
+  readonly since: number;
+}
+
+/** Counts the engine's own timers; mutes the one that only holds the process, where asked to. */
+class EngineClock implements Clock {
+  pending = 0;
+  /** Made since the last command. */
+  made = 0;
+  readonly #inner: VirtualClock;
+  readonly #mutes: boolean;
+
+  constructor(inner: VirtualClock, mutes: boolean) {
+    this.#inner = inner;
+    this.#mutes = mutes;
+  }
+
+  now = (): number => this.#inner.now();
+  wall = (): number => this.#inner.wall();
+  random = (): number => this.#inner.random();
+  /** No timer: over within the turn, and so allowed to outlast a close. */
+  pollPhase = (then: () => void): void => this.#inner.pollPhase(then);
+
+  timer = (ms: number, fire: () => void, holdsProcess = false): Timer => {
+    let pending = true;
+    this.pending += 1;
+    this.made += 1;
+    if (this.made > LIVELOCK_TIMERS) return { cancel: () => {} };
+    const over = (): void => {
+      if (pending) this.pending -= 1;
+      pending = false;
+    };
+    const inner =
+      holdsProcess && this.#mutes
+        ? undefined
+        : this.#inner.timer(ms, () => {
+            over();
+            fire();
+          });
+    return {
+      cancel: () => {
+        over();
+        inner?.cancel();
+      },
+    };
+  };
+}
+
+interface Told {
+  opening(): void;
+  born(session: ScriptedSession): void;
+  answered(call: ScriptedCall, session: ScriptedSession): void;
+}
+
+/** The scripted driver, with an eye on what is under way. */
+class WatchedDriver extends ScriptedDriver {
+  readonly flights = new Set<Flight>();
+  readonly #now: () => number;
+  readonly #told: Told;
+
+  constructor(clock: Clock, told: Told) {
+    super(clock);
+    this.#now = clock.now;
+    this.#told = told;
+  }
+
+  override open(attempt: OpenAttempt): Promise<ScriptedSession> {
+    const opened = super.open(attempt);
+    this.#told.opening();
+    return opened.then((session) => {
+      this.#told.born(session);
+      return session;
+    });
+  }
+
+  override play(
+    call: ScriptedCall,
+    session: ScriptedSession | undefined,
+    done: (behaviour: Behaviour) => void,
+  ): Behaviour {
+    if (session === undefined) return super.play(call, session, done);
+    const flight: Flight = { call, session, since: this.#now() };
+    this.flights.add(flight);
+    return super.play(call, session, (behaviour) => {
+      this.flights.delete(flight);
+      if (behaviour.fail === undefined && session.alive) this.#told.answered(call, session);
+      done(behaviour);
+    });
+  }
+}
+
+/** A promise of the engine's that must settle in time. */
+interface Promised {
+  readonly name: string;
+  readonly since: number;
+  /** How long it may take at the most, or Infinity: then until the pool has closed. */
+  readonly withinMs: number;
+  settled: boolean;
+}
+
+export class World {
+  readonly clock: VirtualClock;
+  readonly driver: WatchedDriver;
+  readonly engine: Engine<ScriptedSession>;
+  readonly reference: Reference;
+  readonly setup: Setup;
+  peakBorrowers = 0;
+  readonly #engineClock: EngineClock;
+  readonly #permits: ScriptedPermits | undefined;
+  readonly #signals = new Map<AbortSignal, AbortController>();
+  readonly #promised: Promised[] = [];
+  #server: { mode: ConnectMode; left: number } = { mode: 'ok', left: 0 };
+  readonly #replies = new Map<Call, { how: How; left: number }>();
+  #nested = false;
+  #nosyLeft = 0;
+  #calls = 0;
+  #looks = 0;
+  #writtenOff = 0;
+  #blockedMs = 0;
+  readonly #inLedger = new Set<LeaseRecord>();
+  readonly #told = { opened: 0, retired: 0, lost: 0, closed: 0 };
+
+  constructor(setup: Setup) {
+    this.setup = setup;
+    this.clock = new VirtualClock({ seed: setup.seed });
+    this.#engineClock = new EngineClock(this.clock, !setup.holds);
+    this.reference = new Reference(setup, this.clock.now);
+    this.driver = new WatchedDriver(this.clock, {
+      opening: () => {
+        const { max, size } = this.engine.snapshot();
+        const allowed = max + this.#writtenOff;
+        if (this.driver.sockets > allowed || size > max) {
+          this.reference.complain(`dialled: ${this.driver.sockets} sockets, ${size} slots, max ${max}`);
+        }
+      },
+      born: (session) => {
+        if (!setup.configure) this.reference.born(session);
+      },
+      answered: (call, session) => this.reference.proven(session, call === 'ping'),
+    });
+    this.driver.script = (call) => this.#play(call);
+    const scripted = setup.ports === 'scripted';
+    this.#permits = scripted ? new ScriptedPermits(setup.permits) : undefined;
+    this.engine = new Engine({
+      settings: { ...SETTINGS, ...setup },
+      clock: this.#engineClock,
+      driver: this.driver,
+      hooks: this.#hooks(),
+      ports: scripted ? this.#ports(this.#permits as ScriptedPermits) : undefined,
+    });
+  }
+
+  // The parts of the world.
+
+  #hooks(): Hooks<ScriptedSession> {
+    const { setup } = this;
+    const configure = async (session: ScriptedSession): Promise<void> => {
+      await this.#hook('configure', session);
+      this.reference.born(session);
+    };
+    const check = async (session: ScriptedSession): Promise<void> => {
+      const flight: Flight = { call: 'check', session, since: this.clock.now() };
+      this.driver.flights.add(flight);
+      try {
+        await this.#hook('check', session);
+      } finally {
+        this.driver.flights.delete(flight);
+      }
+      this.reference.proven(session, true);
+    };
+    const reset = async (session: ScriptedSession): Promise<void> => {
+      await this.#hook('reset', session);
+      this.reference.proven(session, false);
+    };
+    return {
+      ...(setup.configure ? { configure } : {}),
+      ...(setup.check === 'custom' ? { check } : {}),
+      ...(setup.reset === 'custom' ? { reset } : {}),
+    };
+  }
+
+  #ports(permits: ScriptedPermits): Ports {
+    const ledger: Ledger = {
+      asked: () => undefined,
+      lent: (record) => void this.#inLedger.add(record),
+      returned: (record) => {
+        if (!this.#inLedger.delete(record)) this.reference.complain(`lease ${record.id} left the ledger twice`);
+      },
+      site: (record) => `borrower.ts:${record.id}`,
+    };
+    return {
+      permits,
+      ledger,
+      tasks: { detached: (work) => work(), current: () => undefined, holdsLease: () => this.#nested },
+      explainer: {
+        explain: ({ snapshot, waitedMs }) => {
+          if (snapshot.waiting === 2) throw new Error('no verdict today');
+          return { verdict: 'exhausted', summary: `waited ${waitedMs} ms`, evidence: {}, advice: [] };
+        },
+      },
+      reporter: {
+        report: (report) => {
+          if (report.code === 'OXBOW_SOCKET_STUCK') this.#writtenOff += 1;
+        },
+      },
+      events: this.#events(),
+    };
+  }
+
+  #events(): EngineEvents {
+    const told = this.#told;
+    const events: EngineEvents = {
+      ...noEvents,
+      opened: () => {
+        told.opened += 1;
+      },
+      retired: () => {
+        told.retired += 1;
+      },
+      lost: () => {
+        told.lost += 1;
+      },
+      closed: () => {
+        told.closed += 1;
+      },
+    };
+    const { nosy } = this.setup;
+    if (nosy === undefined) return events;
+    const tell = events[nosy] as (...args: unknown[]) => void;
+    const asking = (...args: unknown[]): void => {
+      tell(...args);
+      if (this.#nosyLeft === 0) return;
+      this.#nosyLeft -= 1;
+      this.#ask(200, undefined, 5, true);
+    };
+    return { ...events, [nosy]: asking };
+  }
+
+  /** How the next connect or call goes. */
+  #play(call: ScriptedCall): Behaviour | undefined {
+    this.#calls += 1;
+    if (this.#calls === LIVELOCK_CALLS) this.reference.complain(`${LIVELOCK_CALLS} calls in one command: a livelock`);
+    if (this.#calls >= LIVELOCK_CALLS) return { never: true };
+    if (call !== 'open') return this.#behaviour(call);
+    const server = this.#server;
+    if (server.left <= 0) return undefined;
+    server.left -= 1;
+    switch (server.mode) {
+      case 'ok':
+        return undefined;
+      case 'slow':
+        return { afterMs: 30 };
+      case 'slower':
+        return { afterMs: 250 };
+      case 'refuse':
+        return { afterMs: 2, fail: scriptedError('ECONNREFUSED') };
+      case 'permanent':
+        return { afterMs: 2, fail: scriptedError('28P01') };
+      case 'full':
+        return { afterMs: 2, fail: scriptedError('53300') };
+      case 'never':
+        return { never: true };
+      case 'deaf':
+        return this.setup.faithless ? { deaf: true, afterMs: 9_000 } : { never: true };
+    }
+  }
+
+  #next(call: Call): How | undefined {
+    const reply = this.#replies.get(call);
+    if (reply === undefined || reply.left === 0) return undefined;
+    reply.left -= 1;
+    return reply.how;
+  }
+
+  #behaviour(call: Exclude<ScriptedCall, 'open'>): Behaviour | undefined {
+    switch (this.#next(call)) {
+      case undefined:
+        return undefined;
+      case 'slow':
+        return { afterMs: SLOW_MS };
+      case 'late':
+        return { afterMs: LATE_MS };
+      case 'never':
+        return call === 'destroy' && !this.setup.faithless ? { afterMs: LATE_MS } : { never: true };
+      case 'fail':
+        return call === 'destroy' && !this.setup.faithless ? undefined : { fail: new Error(`${call} failed`) };
+      case 'dirty':
+        return call === 'end' || call === 'destroy' || call === 'ping' ? undefined : { status: 'transaction' };
+      case 'over':
+        return { cancelled: false };
+    }
+  }
+
+  /** A hook of the user's. */
+  async #hook(call: Call, session: ScriptedSession): Promise<void> {
+    switch (this.#next(call)) {
+      case 'slow':
+        return this.#pass(SLOW_MS);
+      case 'late':
+        return this.#pass(LATE_MS);
+      case 'never':
+        return new Promise(() => {});
+      case 'fail':
+        throw new Error(`${call} refused`);
+      case 'dirty':
+        session.status = 'transaction';
+    }
+  }
+
+  #pass(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.timer(ms, resolve);
+    });
+  }
+
+  // Borrowers.
+
+  #ask(timeoutMs: number | undefined, signal: AbortSignal | undefined, holdMs: number | undefined, nosy = false): void {
+    const { reference } = this;
+    const ask = reference.asked(timeoutMs ?? this.setup.acquireTimeoutMs, signal, holdMs, nosy);
+    this.engine.acquire({ acquireTimeoutMs: timeoutMs, signal, label: `borrower ${ask.id}` }).then(
+      (lease) => this.#receive(ask, lease),
+      (error: unknown) => reference.turnedAway(ask, error),
+    );
+  }
+
+  #receive(ask: Ask, lease: ScriptedLease): void {
+    this.reference.served(ask, lease);
+    this.#inspect(lease);
+    if (ask.holdMs === 0) this.#release(lease, 'clean');
+    else if (ask.holdMs !== undefined) {
+      this.clock.timer(ask.holdMs, () => {
+        if (!lease.released) this.#release(lease, 'clean');
+      });
+    }
+  }
+
+  #inspect(lease: ScriptedLease): void {
+    for (const flight of this.driver.flights) {
+      if (flight.session === lease.session) {
+        this.reference.complain(`session ${lease.session.pid} was lent with a ${flight.call} unanswered`);
+      }
+    }
+  }
+
+  #release(lease: ScriptedLease, how: 'clean' | 'transaction' | 'failed' | 'busy' | 'error' | 'true'): void {
+    const { session } = lease;
+    if (session.status !== 'lost') {
+      if (how === 'clean') session.status = 'idle';
+      if (how === 'transaction' || how === 'failed' || how === 'busy') session.status = how;
+    }
+    this.reference.gaveBack(lease);
+    lease.release(how === 'error' ? new Error('spoiled') : how === 'true');
+    this.#promise('whenReturned', Infinity, lease.whenReturned());
+  }
+
+  /** It must be refused, and nobody else may notice. */
+  #releaseAgain(lease: ScriptedLease): void {
+    const before = this.engine.snapshot();
+    try {
+      lease.release();
+      this.reference.complain(`lease ${lease.id} was released twice`);
+    } catch (error) {
+      if (kindOf(error) !== 'LEASE_RELEASED') this.reference.complain(`released twice: ${String(error)}`);
+    }
+    const after = this.engine.snapshot();
+    if (before.lent !== after.lent || before.idle !== after.idle)
+      this.reference.complain('a stale release moved a slot');
+  }
+
+  #signal(): AbortSignal {
+    const controller = new AbortController();
+    this.#signals.set(controller.signal, controller);
+    return controller.signal;
+  }
+
+  #promise(name: string, withinMs: number, promise: Promise<unknown>, onDone?: () => void): void {
+    const promised: Promised = { name, since: this.clock.now(), withinMs, settled: false };
+    this.#promised.push(promised);
+    promise.then(
+      () => {
+        promised.settled = true;
+        onDone?.();
+      },
+      (error: unknown) => {
+        promised.settled = true;
+        if (name === 'open' || name === 'ready') this.reference.openFailures.add(error);
+        else if (kindOf(error) !== 'POOL_CLOSED') this.reference.complain(`${name}() rejected: ${String(error)}`);
+      },
+    );
+  }
+
+  // Commands.
+
+  async perform(command: Command): Promise<void> {
+    this.#nosyLeft = NOSY_ASKS;
+    this.#calls = 0;
+    this.#engineClock.made = 0;
+    this.#do(command);
+    await (command.do === 'advance' ? this.clock.advance(command.ms) : this.clock.settle());
+    this.audit();
+  }
+
+  #do(command: Command): void {
+    const { clock, driver, engine, reference } = this;
+    switch (command.do) {
+      case 'acquire': {
+        const signal = command.signal ? this.#signal() : undefined;
+        for (let n = 0; n < command.count; n += 1) this.#ask(command.timeoutMs, signal, command.holdMs);
+        return;
+      }
+      case 'tryAcquire': {
+        const lease = engine.tryAcquire();
+        if (lease === undefined) return;
+        reference.tried(lease);
+        this.#inspect(lease);
+        return;
+      }
+      case 'release': {
+        const lease = pick([...reference.held.values()], command.which);
+        if (lease !== undefined) this.#release(lease, command.how);
+        return;
+      }
+      case 'releaseAgain': {
+        const lease = pick(reference.ended, command.which);
+        if (lease !== undefined) this.#releaseAgain(lease);
+        return;
+      }
+      case 'work': {
+        const lease = pick([...reference.held.values()], command.which);
+        if (lease !== undefined && lease.session.status !== 'lost') lease.session.status = command.status;
+        return;
+      }
+      case 'abort': {
+        const waiting = reference.queue.filter((ask) => ask.signal !== undefined);
+        const signal = pick(waiting, command.which)?.signal;
+        if (signal !== undefined) this.#signals.get(signal)?.abort(new Error('changed my mind'));
+        return;
+      }
+      case 'kill': {
+        const session = pick(driver.alive, command.which);
+        if (session === undefined) return;
+        session.kill();
+        reference.killed(session);
+        return;
+      }
+      case 'server':
+        this.#server = { mode: command.mode, left: command.times };
+        return;
+      case 'replies':
+        this.#replies.set(command.call, { how: command.how, left: command.times });
+        return;
+      case 'advance':
+        return;
+      case 'block':
+        clock.block(command.ms);
+        reference.blocked(command.ms);
+        this.#blockedMs += command.ms;
+        return;
+      case 'sleep':
+        clock.sleep(command.ms);
+        return;
+      case 'resize':
+        reference.resized(command.min, command.max);
+        engine.resize(command.min, command.max);
+        return;
+      case 'replaceAll':
+        this.#replaceAll(command.overMs);
+        return;
+      case 'pause':
+        this.#pause(command.borrowers);
+        return;
+      case 'resume':
+        reference.resumed();
+        engine.resume();
+        return;
+      case 'trim':
+        this.#promise('trim', Infinity, engine.trim(command.to));
+        return;
+      case 'check':
+        this.#promise('check', Infinity, engine.check(Infinity));
+        return;
+      case 'open': {
+        const { wait, timeoutMs } = command;
+        const signal = command.signal ? this.#signal() : undefined;
+        this.#promise('open', timeoutMs ?? this.setup.acquireTimeoutMs, engine.open({ wait, timeoutMs, signal }));
+        return;
+      }
+      case 'ready':
+        this.#promise(
+          'ready',
+          command.timeoutMs ?? this.setup.acquireTimeoutMs,
+          engine.ready({ timeoutMs: command.timeoutMs }),
+        );
+        return;
+      case 'permits':
+        this.#permits?.raise(command.limit);
+        this.#permits?.press(command.pressure);
+        return;
+      case 'nested':
+        this.#nested = command.on;
+        return;
+      case 'close':
+        this.#close(command);
+    }
+  }
+
+  #replaceAll(overMs: number): void {
+    const old = [...this.driver.alive];
+    this.reference.replaced(overMs);
+    this.#promise('replaceAll', Infinity, this.engine.replaceAll(overMs), () => {
+      if (!this.setup.faithless && old.some((session) => session.alive)) {
+        this.reference.complain('replaceAll() resolved while an old session was alive');
+      }
+    });
+  }
+
+  #pause(borrowers: 'wait' | 'reject'): void {
+    const { engine, reference } = this;
+    const paused = engine.pause(borrowers);
+    if (engine.phase === 'paused') reference.paused(borrowers);
+    this.#promise('pause', Infinity, paused, () => {
+      const { phase, lent } = engine.snapshot();
+      if (phase === 'paused' && lent > 0) reference.complain(`pause() resolved while ${lent} were lent`);
+    });
+  }
+
+  #close(closure: { drainMs: number; cancelMs: number; waiting: 'reject' | 'serve' }): void {
+    const { drainMs, cancelMs } = closure;
+    this.reference.closing(this.clock.now() + drainMs + cancelMs);
+    const boundMs = drainMs + cancelMs + this.setup.returnTimeoutMs + 7_000 + (this.setup.faithless ? 10_000 : 0);
+    this.#promise('close', boundMs, this.engine.close(closure), () => this.#nothingLeft());
+  }
+
+  // Looking.
+
+  audit(): void {
+    const { clock, driver, engine, reference } = this;
+    const now = clock.now();
+    const s = engine.snapshot();
+    const sight: Sight = {
+      now,
+      phase: s.phase,
+      size: s.size,
+      parts: [s.opening, s.idle, s.lent, s.returning, s.closing],
+      idle: s.idle,
+      lent: s.lent,
+      waiting: s.waiting,
+      sockets: driver.sockets,
+      writtenOff: this.#writtenOff,
+      min: s.min,
+      max: s.max,
+      holders: engine.holders().map((holder) => holder.id),
+      checksUnderWay: this.#checksUnderWay(now),
+    };
+    reference.audit(sight);
+    if (this.#engineClock.made > LIVELOCK_TIMERS)
+      reference.complain(`${LIVELOCK_TIMERS} timers in one command: a livelock`);
+    this.peakBorrowers = Math.max(this.peakBorrowers, reference.borrowers);
+    if (this.#permits !== undefined && this.#permits.taken !== s.size) {
+      reference.complain(`${this.#permits.taken} permits are taken for ${s.size} slots`);
+    }
+    if (this.#permits !== undefined && this.#inLedger.size !== s.lent) {
+      reference.complain(`${this.#inLedger.size} leases in the ledger, ${s.lent} lent`);
+    }
+    for (const promised of this.#promised) {
+      if (!promised.settled && now > promised.since + promised.withinMs + 2 * this.#blockedMs + 1) {
+        reference.complain(`${promised.name}() has not settled within ${promised.withinMs} ms`);
+      }
+    }
+    this.#looks += 1;
+    if (this.#looks % COUNTERS_EACH === 0 || engine.phase === 'closed') this.#compareCounters();
+  }
+
+  /** Late ones do not count: the borrower is owed another connection. */
+  #checksUnderWay(now: number): number {
+    let count = 0;
+    for (const { call, session, since } of this.driver.flights) {
+      if ((call === 'ping' || call === 'check') && session.alive && now - since <= LATE_MS) count += 1;
+    }
+    return count;
+  }
+
+  #compareCounters(): void {
+    const { driver, engine, reference } = this;
+    const stats = engine.stats();
+    const expect = (name: string, got: number, wanted: number): void => {
+      if (got !== wanted) reference.complain(`${name}: ${got} counted, ${wanted} seen`);
+    };
+    let failed = 0;
+    for (const [reason, count] of reference.refused) {
+      failed += count;
+      expect(`refused for ${reason}`, stats.requestsFailed[reason] ?? 0, count);
+    }
+    const known = Object.values(stats.requestsFailed).reduce((sum, count) => sum + count, 0);
+    expect('refused for any reason', known, failed);
+    expect('requests', stats.requests, reference.requests);
+    expect('requests = served + failed + waiting', stats.requests, reference.granted + failed + stats.waiting);
+    expect('served', stats.waitMs.count, reference.granted);
+    expect('returns', stats.returns, reference.returns);
+    expect('connects', stats.connects, driver.count('open'));
+    const opened = stats.connectMs.count;
+    const retired = Object.values(stats.retired).reduce((sum, count) => sum + count, 0);
+    const open = stats.idle + stats.lent + stats.returning;
+    expect('opened = retired + lost + open', opened, retired + stats.connectionsLost + open);
+    if (this.#permits === undefined) return;
+    expect('opened', opened, this.#told.opened);
+    expect('retired', retired, this.#told.retired);
+    expect('lost', stats.connectionsLost, this.#told.lost);
+    expect('closed', this.#told.closed, stats.connects - stats.size);
+  }
+
+  // The end.
+
+  /** Everything is well again and nothing more is asked for: whoever waits must be served, and then the pool closed. */
+  async finish(): Promise<void> {
+    const { clock, engine, reference } = this;
+    this.#server = { mode: 'ok', left: 0 };
+    this.#replies.clear();
+    this.#nested = false;
+    this.#nosyLeft = 0;
+    this.#permits?.press(0);
+    this.#permits?.raise(Infinity);
+    reference.resumed();
+    engine.resume();
+    const owed = reference.queue.filter((ask) => ask.timeoutMs === Infinity);
+    const closes = engine.phase === 'closing' || engine.phase === 'closed';
+    await this.#calm(() => reference.borrowers === 0, HEALED_MS);
+    if (reference.queue.length > 0) reference.complain('somebody starves on a healthy server');
+    for (const ask of owed) {
+      const known = closes || this.reference.openFailures.has(ask.error) || kindOf(ask.error) === 'POOL_CONNECT_FAILED';
+      if (ask.state !== 'granted' && !known) reference.complain(`borrower ${ask.id} got nothing: ${String(ask.error)}`);
+    }
+    const closing = { drainMs: 0, cancelMs: 0, waiting: 'reject' as const };
+    this.#close(closing);
+    await this.#calm(() => engine.phase === 'closed', HEALED_MS);
+    for (const signal of this.#signals.values()) signal.abort();
+    await clock.settle();
+    this.#ask(undefined, undefined, undefined);
+    await clock.settle();
+    this.audit();
+    if (engine.tryAcquire() !== undefined) reference.complain('a closed pool lent');
+    for (const lease of reference.ended) this.#releaseAgain(lease);
+    for (const { name, settled } of this.#promised) {
+      if (!settled) reference.complain(`${name}() never settled`);
+    }
+    this.#nothingLeft();
+  }
+
+  async #calm(until: () => boolean, withinMs: number): Promise<void> {
+    const { clock, reference } = this;
+    for (let ms = 0; ms <= withinMs; ms += STEP_MS) {
+      for (const lease of [...reference.held.values()]) this.#release(lease, 'clean');
+      this.#calls = 0;
+      this.#engineClock.made = 0;
+      await clock.settle();
+      this.audit();
+      if (until() || reference.complaints.length > 0) return;
+      await clock.advance(STEP_MS);
+      this.audit();
+    }
+  }
+
+  #nothingLeft(): void {
+    const { driver, engine, reference } = this;
+    const { size, phase, waiting } = engine.snapshot();
+    const expect = (name: string, got: number, most: number): void => {
+      if (got > most) reference.complain(`${got} ${name} left after close`);
+    };
+    if (phase !== 'closed') reference.complain(`close() resolved in phase ${phase}`);
+    expect('slots', size, 0);
+    expect('waiters', waiting, 0);
+    expect('sockets', driver.sockets, this.#writtenOff);
+    expect('timers', this.#engineClock.pending, 0);
+    expect('permits', this.#permits?.taken ?? 0, 0);
+  }
+}
+
+function pick<T>(list: readonly T[], which: number): T | undefined {
+  return list.length === 0 ? undefined : list[which % list.length];
+}
