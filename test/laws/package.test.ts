@@ -20,16 +20,18 @@ function faultsOf(manifest: unknown, exists: (path: string) => boolean): string[
   const faults = ['dependencies', 'optionalDependencies', 'bundledDependencies']
     .filter((name) => field(name) !== undefined)
     .map((name) => `has ${name}`);
-  const peers = field('peerDependencies');
-  if (typeof peers !== 'object' || peers === null || Object.keys(peers).join() !== 'pg') {
-    faults.push('its peers are not pg alone');
-  }
+  const meta = field('peerDependenciesMeta') ?? {};
+  const required = Object.keys(field('peerDependencies') ?? {}).filter((name) => {
+    const about: unknown = Reflect.get(meta, name);
+    return typeof about !== 'object' || about === null || Reflect.get(about, 'optional') !== true;
+  });
+  if (required.join() !== 'pg') faults.push(`its required peers are ${required.join(', ')}, not pg alone`);
   const targets = targetsOf(field('exports'));
   if (targets.length === 0) faults.push('exports nothing');
   return [...faults, ...targets.filter((path) => !exists(path)).map((path) => `exports ${path}, which is not there`)];
 }
 
-test('the package has no dependency but its peer pg, and exports only files that are there', () => {
+test('the package has no dependency but its peer pg (others are optional), and exports only files that are there', () => {
   assert.deepEqual(
     faultsOf(JSON.parse(read('package.json')), (path) => existsSync(join(root, path))),
     [],
@@ -39,12 +41,13 @@ test('the package has no dependency but its peer pg, and exports only files that
 test('the law of the package sees a dependency, a second peer and an export that is not there', () => {
   const manifest = {
     dependencies: {},
-    peerDependencies: { pg: '8', ws: '8' },
+    peerDependencies: { pg: '8', ws: '8', fastify: '5' },
+    peerDependenciesMeta: { fastify: { optional: true } },
     exports: { '.': { types: './a.d.ts', default: './a.js' } },
   };
   assert.deepEqual(
     faultsOf(manifest, (path) => path === './a.js'),
-    ['has dependencies', 'its peers are not pg alone', 'exports ./a.d.ts, which is not there'],
+    ['has dependencies', 'its required peers are pg, ws, not pg alone', 'exports ./a.d.ts, which is not there'],
   );
 });
 
