@@ -140,7 +140,7 @@ test('a logger that throws harms nobody, and the process is warned instead', asy
     throw new Error('my logger is broken');
   };
   const one = pool(t, { logger: { debug: fail, info: fail, warn: fail, error: fail } });
-  await one.query('BEGIN');
+  await one.use((lease) => lease.query('BEGIN'));
   assert.deepEqual((await one.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
   assert.equal(one.stats().connects, 1);
   assert.deepEqual(codes, ['OXBOW_OPEN_TRANSACTION']);
@@ -251,16 +251,21 @@ test('killed backends, idle and lent, crash no process that has no listener anyw
     console.log(pool.totalCount, (await pool.query('SELECT 1 AS one')).rows[0].one);
     await admin.end();`;
   const { code, stdout, stderr } = await runProgram(program, server.config);
-  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '0 1\n', stderr: '' });
+  assert.deepEqual({ code, stdout }, { code: 0, stdout: '0 1\n' });
+  // Nobody listens to the pool's errors, so it says that the idle one was lost; holders hear of theirs themselves.
+  assert.equal(stderr.match(/OXBOW_CONNECTION_LOST/g)?.length, 1, stderr);
 });
 
 test('without a logger a report is a process warning, once per kind', async () => {
   const program = `
     const pool = new Pool({ ...config, max: 1, name: 'shop' });
-    for (let n = 0; n < 3; n += 1) await pool.query('BEGIN');
+    for (let n = 0; n < 3; n += 1) await pool.use((lease) => lease.query('BEGIN'));
     await pool.close();`;
   const { code, stderr } = await runProgram(program, server.config);
   assert.equal(code, 0);
   assert.equal(stderr.match(/OXBOW_OPEN_TRANSACTION/g)?.length, 1, stderr);
-  assert.match(stderr, /shop: the connection of lease 1 came back in an open transaction after: BEGIN; rolled back/);
+  assert.match(
+    stderr,
+    /shop: the connection of lease 1 taken at \S+:\d+ came back in an open transaction after: BEGIN; rolled back/,
+  );
 });

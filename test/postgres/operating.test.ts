@@ -108,7 +108,7 @@ test('the figures add up after everything that can happen to a request and a con
   const { seen, lostLeases } = counting(one);
   await Promise.all(Array.from({ length: 40 }, (_, n) => one.query('SELECT $1::int', [n])));
   await one.query('SELECT nonsense').catch(() => {});
-  await one.query('BEGIN');
+  await one.use((lease) => lease.query('BEGIN'));
   const leases = await Promise.all([one.acquire(), one.acquire(), one.acquire()]);
   await rejection(one.acquire({ acquireTimeoutMs: 10 }), PoolTimeoutError);
   const abort = new AbortController();

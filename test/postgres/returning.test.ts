@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import pg from 'pg';
-import { type Pool, type PoolOptions, QueryTimeoutError } from '../../src/doors/index.ts';
+import { type Pool, type PoolOptions, QueryTimeoutError, StrayTransactionError } from '../../src/doors/index.ts';
 import { eventually, pidOf, type Reports, rejection, reports, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
@@ -80,11 +80,21 @@ test('a failed transaction is rolled back too, whoever left it: lease or raw cli
   assert.match(said[0]?.message ?? '', /a failed transaction/);
 });
 
-test('a BEGIN through pool.query does not reach the next borrower', async (t) => {
+test('a BEGIN through pool.query is refused, and what a longer text left open does not reach the next borrower', async (t) => {
   const { pool, outcomes } = fixture(t);
-  await pool.query('BEGIN');
+  for (const text of ['BEGIN', '  begin ;', '-- now\n/* really */ START  TRANSACTION READ ONLY']) {
+    const refused = await rejection(pool.query(text), StrayTransactionError);
+    assert.equal(refused.kind, 'STRAY_TRANSACTION');
+    assert.match(refused.message, /not sent/);
+  }
+  assert.deepEqual(outcomes, [], 'nothing was lent for it');
+  const left = await rejection(pool.query('BEGIN; SELECT 1'), StrayTransactionError);
+  assert.match(left.message, /rolled back/);
+  const failed = await rejection(pool.query('BEGIN; SELECT 1 / 0'), StrayTransactionError);
+  assert.equal(Reflect.get(failed.cause ?? {}, 'code'), '22012');
+  await pool.query('BEGIN; SELECT 1; COMMIT');
   await pool.use(async (lease) => assert.equal(await inTransaction(lease), false));
-  assert.deepEqual(outcomes, ['rolled-back', 'clean']);
+  assert.equal(pool.stats().connects, 1);
 });
 
 test('a statement still running is cancelled, and the same connection is lent when it is at rest and not before', async (t) => {
@@ -306,7 +316,7 @@ test("reset: 'discard' forgets the session's state, named statements too, and ru
 test("reset: 'discard' copes with an open transaction", async (t) => {
   const { pool } = fixture(t, { reset: 'discard' });
   const pid = await pidOf(pool);
-  await pool.query('BEGIN');
+  await pool.use((lease) => lease.query('BEGIN'));
   assert.equal(await pidOf(pool), pid);
   assert.equal(pool.stats().rolledBack, 1);
 });
@@ -322,7 +332,7 @@ test('a custom reset is given the client after the rollback; one that fails or l
       await client.query(mode === 'opens' ? 'BEGIN' : "SET work_mem = '5MB'");
     },
   });
-  await pool.query('BEGIN');
+  await pool.use((lease) => lease.query('BEGIN'));
   const pids = [await pidOf(pool)];
   assert.deepEqual((await pool.query('SHOW work_mem')).rows, [{ work_mem: '5MB' }]);
   for (const next of ['throws', 'opens', 'hangs'] as const) {
@@ -344,7 +354,7 @@ test("with reset: 'none' nothing is sent, and a connection in a transaction is r
   const { pool } = fixture(t, { reset: 'none' });
   const pid = await pidOf(pool);
   assert.equal(await pidOf(pool), pid);
-  await pool.query('BEGIN');
+  await pool.use((lease) => lease.query('BEGIN'));
   await pool.use(async (lease) => {
     assert.notEqual(await pidOf(lease), pid);
     assert.equal(await inTransaction(lease), false);

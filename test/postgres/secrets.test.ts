@@ -69,7 +69,7 @@ for (const [how, given] of Object.entries(GIVEN)) {
     assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
     await pool.query('SELECT nonsense').catch(hear);
     await pool.query({ text: 'SELECT pg_sleep(60)', timeoutMs: 30 }).catch(hear);
-    await pool.query('BEGIN');
+    await pool.use((lease) => lease.query('BEGIN'));
     const lease = await pool.acquire();
     const others = await Promise.all(Array.from({ length: pool.snapshot().max - 1 }, () => pool.acquire()));
     await pool.acquire({ acquireTimeoutMs: 10 }).catch(hear);
