@@ -59,7 +59,10 @@ export class PoolQuery {
       const result = await runQuery(session, this.#clock, args, limits, waitedMs);
       if (stray === undefined || session.status === 'idle') return result;
     } catch (error) {
-      if (stray === undefined || (session.status !== 'transaction' && session.status !== 'failed')) throw error;
+      if (stray === undefined) throw error;
+      // The error came first; how things stand is said at the end of the reply.
+      await session.settle().catch(() => {});
+      if (session.status !== 'transaction' && session.status !== 'failed') throw error;
       failure = error;
     }
     await session.rollback();
