@@ -12,10 +12,10 @@ export interface LeaseRecord {
 }
 
 export interface Ledger {
-  /** Somebody begins to wait behind `waiting` others. What is returned becomes the `origin` of the lease it will get. */
-  asked(waiting: number): object | undefined;
+  /** Times are the monotonic clock's. Somebody begins to wait behind `waiting` others. What is returned becomes the `origin` of the lease it will get. */
+  asked(waiting: number, now: number): object | undefined;
   /** `crowded`: with this one more than half of `max` is lent. */
-  lent(record: LeaseRecord, crowded: boolean): void;
+  lent(record: LeaseRecord, crowded: boolean, now: number): void;
   returned(record: LeaseRecord): void;
   /** `file:line` where the lease was taken, if it was noted. */
   site(record: LeaseRecord): string | undefined;

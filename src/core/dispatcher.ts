@@ -81,7 +81,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const waiter = new Waiter<S>(
       now,
       request,
-      house.ledger.asked(house.queue.length),
+      house.ledger.asked(house.queue.length, now),
       captured.resolve,
       captured.reject,
     );
@@ -237,7 +237,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     slot.lease = lease;
     house.lent.push(slot);
     if (!house.held) house.hold();
-    house.ledger.lent(lease, 2 * house.lent.length > house.max);
+    house.ledger.lent(lease, 2 * house.lent.length > house.max, now);
     house.traffic.lent(slot.id, lease.id, waitedMs, label, lease.session);
     return lease;
   }

@@ -10,6 +10,9 @@ export type CallSiteMode = 'always' | 'auto' | 'never';
 const ONE_IN = 16;
 /** So many waiters at most carry a stack of their own: it weighs more than the waiter. */
 const MOST_WAITING = 1_000;
+/** In `auto` so many notes may be taken at once, and one a millisecond in the long run: half a percent of a core at most. */
+const BURST = 256;
+const NOTE_EVERY_MS = 1;
 /** Our own frames and an ORM's come first. */
 const FRAMES = 24;
 
@@ -53,21 +56,27 @@ function capture(): Error {
 export class CallSites implements Ledger {
   readonly #mode: CallSiteMode;
   #count = 0;
+  /** When the notes taken so far are paid for, at one a millisecond (a leaky bucket, as GCRA). */
+  #paidAt = 0;
 
   constructor(mode: CallSiteMode) {
     this.#mode = mode;
   }
 
   /** By the time a waiter is served its caller's stack is gone. */
-  asked(waiting: number): object | undefined {
-    return this.#mode === 'never' || (this.#mode === 'auto' && waiting >= MOST_WAITING) ? undefined : capture();
+  asked(waiting: number, now: number): object | undefined {
+    if (this.#mode === 'always') return capture();
+    return this.#mode === 'auto' && waiting < MOST_WAITING && this.#affords(now) ? capture() : undefined;
   }
 
-  lent(record: LeaseRecord, crowded: boolean): void {
+  lent(record: LeaseRecord, crowded: boolean, now: number): void {
     if (record.origin !== undefined || this.#mode === 'never') return;
-    if (this.#mode === 'auto' && !crowded) {
-      this.#count = (this.#count + 1) % ONE_IN;
-      if (this.#count !== 0) return;
+    if (this.#mode === 'auto') {
+      if (!crowded) {
+        this.#count = (this.#count + 1) % ONE_IN;
+        if (this.#count !== 0) return;
+      }
+      if (!this.#affords(now)) return;
     }
     record.origin = capture();
   }
@@ -77,5 +86,12 @@ export class CallSites implements Ledger {
   site(record: LeaseRecord): string | undefined {
     const { origin } = record;
     return origin instanceof Error ? siteOf(origin.stack ?? '') : undefined;
+  }
+
+  #affords(now: number): boolean {
+    const paidAt = Math.max(this.#paidAt, now);
+    if (paidAt - now >= BURST) return false;
+    this.#paidAt = paidAt + NOTE_EVERY_MS;
+    return true;
   }
 }
