@@ -69,7 +69,7 @@ export const PG_RELEASED_TEXT = 'Release called on client which has already been
 export class PoolTimeoutError extends OxbowError {
   /** The pool as it was; `waiting` does not count the one that failed. */
   readonly snapshot: PoolSnapshot;
-  readonly explanation: Explanation | undefined;
+  declare readonly explanation: Explanation | undefined;
   readonly waitedMs: number;
   /** How much time was given back because the event loop was blocked (0 to 3 times the timeout). */
   readonly givenBackMs: number;
@@ -81,7 +81,7 @@ export class PoolTimeoutError extends OxbowError {
   ) {
     super('POOL_TIMEOUT', message, cause);
     this.snapshot = facts.snapshot;
-    this.explanation = facts.explanation;
+    if (facts.explanation !== undefined) this.explanation = facts.explanation;
     this.waitedMs = facts.waitedMs;
     this.givenBackMs = facts.givenBackMs;
   }
@@ -198,15 +198,16 @@ export class QueryTimeoutError extends OxbowError {
   }
 }
 
-/** `pool.query()` was asked to begin a transaction, which no later query could be part of. Nothing of it was kept. */
+/**
+ * `pool.query()` was asked to begin a transaction, which no later query could be part of; or a statement inside `transaction()` was to end
+ * the transaction behind its back.
+ */
 export class StrayTransactionError extends OxbowError {
-  /** `BEGIN` or `START TRANSACTION`. */
+  /** `BEGIN`, `START TRANSACTION`, `COMMIT`, `ROLLBACK`, … */
   readonly keyword: string;
 
   constructor(keyword: string, how: string, cause?: unknown) {
-    const why =
-      'each pool.query() may run on another connection; use pool.transaction(), or pool.use() for several statements';
-    super('STRAY_TRANSACTION', `${keyword} in pool.query(): ${how}; ${why}`, cause);
+    super('STRAY_TRANSACTION', `${keyword} ${how}`, cause);
     this.keyword = keyword;
   }
 }

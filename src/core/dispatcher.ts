@@ -289,6 +289,12 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const snapshot = house.snapshot();
     const explanation = this.#explain(snapshot, 0, 0);
     const failure = relevantFailure(house, now);
+    // Who never waits must find a connection some day: what is stale is asked, and where there is none one is made.
+    const stale = house.idle.first;
+    if (house.lending && house.queue.length === 0) {
+      if (stale === null) house.wish();
+      else void house.examine(stale, false);
+    }
     return this.#refuse(
       'timeout',
       timeoutError({

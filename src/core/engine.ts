@@ -20,6 +20,7 @@ import type { ReadyWait } from './readiness.ts';
 import { Reading } from './reading.ts';
 import { Recycler } from './recycler.ts';
 import { Retirement } from './retirement.ts';
+import { isSignal } from './signals.ts';
 import type { Slot } from './slot.ts';
 import { Upkeep } from './upkeep.ts';
 import type { Request } from './wait-queue.ts';
@@ -84,15 +85,13 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     const house = this.#house;
     house.counters.requests += 1;
     if (request !== undefined) {
-      const { acquireTimeoutMs = 0, signal } = request;
-      if (!(acquireTimeoutMs >= 0)) {
+      const fault = faultOf(request);
+      if (fault !== undefined) {
         // Not a request: it counts neither as served nor as refused.
         house.counters.requests -= 1;
-        return Promise.reject(
-          new OptionError('acquireTimeoutMs', acquireTimeoutMs, 'a number of milliseconds from 0, or Infinity'),
-        );
+        return Promise.reject(fault);
       }
-      if (signal?.aborted) return this.#refuse('aborted', signal.reason);
+      if (request.signal?.aborted) return this.#refuse('aborted', request.signal.reason);
     }
     if (house.phase !== 'open' || this.#operator.trimmed) {
       const refusal = this.#admit();
@@ -211,4 +210,12 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       house.retire(slot, 'budget');
     }
   }
+}
+
+/** What cannot be meant must not stand in the queue: it would be found out by whoever gives a connection back. */
+function faultOf({ acquireTimeoutMs, signal }: Request): OptionError | undefined {
+  if (acquireTimeoutMs !== undefined && !(typeof acquireTimeoutMs === 'number' && acquireTimeoutMs >= 0)) {
+    return new OptionError('acquireTimeoutMs', acquireTimeoutMs, 'a number of milliseconds from 0, or Infinity');
+  }
+  return signal === undefined || isSignal(signal) ? undefined : new OptionError('signal', signal, 'an AbortSignal');
 }

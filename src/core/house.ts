@@ -188,6 +188,10 @@ export class House<S extends Session> implements Household<S> {
     return this.#parts.retirement.fate(slot, now);
   }
 
+  wish(): void {
+    this.#parts.opener.wish();
+  }
+
   dial(): void {
     this.#parts.opener.dial();
   }

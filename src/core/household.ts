@@ -130,6 +130,8 @@ export interface Household<S extends Session> extends Ports {
   lose(slot: Slot<S>, error: Error): void;
   /** Why a slot may not stay, or undefined. (retirement) */
   fate(slot: Slot<S>, now: number): RetireReason | undefined;
+  /** Dials one connection for nobody in particular, if there is room and none on its way. (opener) */
+  wish(): void;
   /** Dials what the waiters and the floor need. (opener) */
   dial(): void;
   /** The user's check refused a connection that was never lent; or let one pass. (opener) */

@@ -2,7 +2,7 @@
 // holder; how a session is cleaned is the recycler's business.
 
 import type { Session } from '../contracts/driver.ts';
-import { LeaseError } from '../contracts/errors.ts';
+import { ConnectionLostError, LeaseError } from '../contracts/errors.ts';
 import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Slot } from './slot.ts';
 
@@ -98,7 +98,13 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
 
     /** Why the lease cannot be used, or undefined if it can. */
     get fault(): Error | undefined {
-      if (!this.released) return this.#extras?.ended;
+      if (!this.released) {
+        const ended = this.#extras?.ended;
+        // What comes after the death was never sent.
+        return ended instanceof ConnectionLostError
+          ? new ConnectionLostError(ended.message, false, ended.cause)
+          : ended;
+      }
       const ago = Math.round(this.#home.now() - this.#releasedAt);
       return new LeaseError(
         'LEASE_RELEASED',

@@ -77,6 +77,14 @@ export class Opener<S extends Session> {
     }
   }
 
+  wish(): void {
+    const { book, clock, governor, max, permits } = this.#house;
+    // What is being opened, checked or cleaned will do.
+    if (book.size >= max || book.count(State.opening) + book.count(State.returning) > 0) return;
+    if (governor.concurrency(clock.now()) === 0) return;
+    if (permits.tryTake()) this.#start();
+  }
+
   stop(): void {
     this.#again?.cancel();
     this.#again = undefined;

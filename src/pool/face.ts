@@ -4,7 +4,7 @@
 import type pg from 'pg';
 import { checkOut, type Release } from './checkout.ts';
 import type { PoolLease } from './lease.ts';
-import type { QueryArguments } from './query.ts';
+import { isSubmittable, type QueryArguments } from './query.ts';
 
 export type ConnectCallback = (
   error: Error | undefined,
@@ -35,13 +35,21 @@ export function query(
   values: unknown,
   callback: QueryCallback | undefined,
 ): Promise<pg.QueryResult> | undefined {
-  const given = typeof values === 'function' ? (values as QueryCallback) : callback;
   if (typeof text === 'function') {
     const error = new Error('Passing a function as the first parameter to pool.query is not supported');
     return answer(Promise.reject(error), () => {}, text as QueryCallback);
   }
-  const result = run([text, typeof values === 'function' ? undefined : values]);
+  // pg takes a callback inside the config too, and then gives no promise to wait for.
+  const { config, inside } = withoutCallback(text);
+  const given = typeof values === 'function' ? (values as QueryCallback) : (callback ?? inside);
+  const result = run([config, typeof values === 'function' ? undefined : values]);
   return given === undefined ? result : answer(result, (value) => given(undefined, value), given);
+}
+
+function withoutCallback(text: unknown): { config: unknown; inside: QueryCallback | undefined } {
+  const inside: unknown = typeof text === 'object' && text !== null ? Reflect.get(text, 'callback') : undefined;
+  if (typeof inside !== 'function' || isSubmittable(text)) return { config: text, inside: undefined };
+  return { config: { ...(text as object), callback: undefined }, inside: inside as QueryCallback };
 }
 
 export function end(ending: Promise<void>, callback: EndCallback | undefined): Promise<void> | undefined {

@@ -4,7 +4,8 @@
 import type pg from 'pg';
 import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
-import { isSubmittable, limitsOf, type QueryOptions, runQuery } from './query.ts';
+import { query as answered, type QueryCallback } from './face.ts';
+import { isSubmittable, limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
 import { isCommit } from './stray.ts';
 import { inTransaction, notKept, planOf, type Transaction } from './transaction.ts';
@@ -41,13 +42,14 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
     return this.session.client;
   },
 
-  query(asked: unknown, values?: unknown): unknown {
+  query(asked: unknown, values?: unknown, callback?: QueryCallback): unknown {
     const { fault } = this;
     if (isSubmittable(asked)) {
       if (fault !== undefined) throw fault;
-      return this.client.query(asked);
+      const { client } = this;
+      return Reflect.apply(client.query, client, [asked, values, callback]);
     }
-    return fault === undefined ? ask(this, asked, values) : Promise.reject(fault);
+    return answered((args) => (fault === undefined ? ask(this, args) : Promise.reject(fault)), asked, values, callback);
   },
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
@@ -69,7 +71,7 @@ Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
   configurable: true,
 });
 
-async function ask({ session }: PoolLease, query: unknown, values: unknown): Promise<pg.QueryResult> {
+async function ask({ session }: PoolLease, [query, values]: QueryArguments): Promise<pg.QueryResult> {
   const result = await runQuery(session, session.clock, [query, values], limitsOf(query, session.queryTimeoutMs));
   // The server says so in its answer alone, and nobody reads that.
   if (result?.command === 'ROLLBACK' && isCommit(query)) throw notKept(undefined);

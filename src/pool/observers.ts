@@ -2,7 +2,8 @@
 // other effect. With nobody listening nothing is allocated.
 
 import type { Session } from '../contracts/driver.ts';
-import type { EngineEvents, Observer } from '../contracts/events.ts';
+import { OptionError } from '../contracts/errors.ts';
+import { type EngineEvents, noEvents, type Observer } from '../contracts/events.ts';
 import type { RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Report, Reporter } from '../contracts/reporter.ts';
@@ -17,6 +18,8 @@ export interface ClientEvents {
   lost(error: Error, state: string, session: Session): void;
   closed(session: Session): void;
 }
+
+const EVENTS: readonly string[] = [...Object.keys(noEvents).filter((name) => name !== 'released'), 'report'];
 
 type EventName = keyof Observer;
 type Payload<N extends EventName> = Parameters<Observer[N]>[0];
@@ -36,7 +39,13 @@ export class Observers implements EngineEvents, Reporter {
 
   /** Returns the undo. */
   add(observer: Partial<Observer>): () => void {
+    if (typeof observer !== 'object' || observer === null) {
+      throw new OptionError('observer', observer, 'an object with functions named after events');
+    }
     const own = { ...observer };
+    for (const name of Object.keys(own)) {
+      if (!EVENTS.includes(name)) throw new OptionError(name, Reflect.get(own, name), `one of ${EVENTS.join(', ')}`);
+    }
     this.#list = [...this.#list, own];
     this.listen();
     return () => {

@@ -10,6 +10,9 @@ import type { PoolLease } from './lease.ts';
 import { type Limits, limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
 import { type Stray, strayBegin } from './stray.ts';
 
+const INSTEAD =
+  'each pool.query() may run on another connection: use pool.transaction(), or pool.use() for several statements';
+
 export class PoolQuery {
   readonly #engine: Engine<PgSession, PoolLease>;
   readonly #clock: Clock;
@@ -30,7 +33,8 @@ export class PoolQuery {
   async run(args: QueryArguments): Promise<pg.QueryResult> {
     const limits = limitsOf(args[0], this.#queryTimeoutMs);
     const stray = strayBegin(args[0]);
-    if (stray?.alone === true) throw new StrayTransactionError(stray.keyword, 'it was not sent');
+    if (stray?.alone === true)
+      throw new StrayTransactionError(stray.keyword, `in pool.query() was not sent; ${INSTEAD}`);
     const began = this.#clock.now();
     for (;;) {
       const passedMs = this.#clock.now() - began;
@@ -66,7 +70,11 @@ export class PoolQuery {
       failure = error;
     }
     await session.rollback();
-    throw new StrayTransactionError(stray.keyword, 'the transaction that the text left open was rolled back', failure);
+    throw new StrayTransactionError(
+      stray.keyword,
+      `in pool.query() was left open and rolled back; ${INSTEAD}`,
+      failure,
+    );
   }
 
   /** Whether another connection may be tried: nothing reached the server, or the caller said that twice does no harm. */

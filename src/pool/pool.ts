@@ -5,7 +5,7 @@ import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver } from '../contracts/driver.ts';
-import { OptionError, PoolClosedError } from '../contracts/errors.ts';
+import { PoolClosedError } from '../contracts/errors.ts';
 import type { Observer } from '../contracts/events.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
@@ -17,6 +17,7 @@ import { systemClock } from '../foundation/system-clock.ts';
 import { PgDriver } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
+import { checkFunction, checkRequest } from './check-request.ts';
 import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
@@ -138,12 +139,14 @@ export class Pool extends Base implements AsyncDisposable {
 
   /** Starts the pool. Resolves when it is ready: `min` connections exist, or one was proven. A closed pool cannot be opened again. */
   async open(options: OpenOptions = {}): Promise<this> {
+    checkRequest('open', options);
     await this.#engine.open(options);
     return this;
   }
 
   /** Resolves when `min` connections (at least one) exist, lent ones counted. Opens a pool that was not opened yet. */
   async ready(options: WaitOptions = {}): Promise<this> {
+    checkRequest('ready', options);
     await this.#engine.ready(options);
     return this;
   }
@@ -151,8 +154,7 @@ export class Pool extends Base implements AsyncDisposable {
   /** Ends the pool in bounded phases; never rejects. Resolves when all sockets are gone. */
   close(options: CloseOptions = {}): Promise<CloseReport> {
     const { drainMs = DRAIN_MS, cancelMs = CANCEL_MS, waiting = 'reject' } = options;
-    mustBeTime('drainMs', drainMs);
-    mustBeTime('cancelMs', cancelMs);
+    checkRequest('close', options);
     return this.#engine.close({ drainMs, cancelMs, waiting });
   }
 
@@ -163,6 +165,13 @@ export class Pool extends Base implements AsyncDisposable {
   // Borrowing
 
   acquire(options?: AcquireOptions): Promise<Lease> {
+    if (options !== undefined) {
+      try {
+        checkRequest('acquire', options);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
     return this.#engine.acquire(options);
   }
 
@@ -176,20 +185,27 @@ export class Pool extends Base implements AsyncDisposable {
    * what is open rolled back, and the call rejects with the signal's reason once `fn` has settled.
    */
   async use<T>(fn: (lease: Lease) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
+    checkFunction('fn', fn);
+    checkRequest('acquire', options);
     const lease = await this.#engine.acquire(options);
     return lendTo(lease, fn, options?.signal, this.#options.returnTimeoutMs);
   }
 
   /** Lends a connection to `fn` inside a transaction: COMMIT when it resolves, ROLLBACK when it throws. */
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    checkFunction('fn', fn);
+    checkRequest('transaction', options);
     planOf(options);
-    return this.use((lease) => lease.transaction(fn, options), options);
+    const lease = await this.#engine.acquire(options);
+    const inside = (held: Lease): Promise<T> => held.transaction(fn, options);
+    return lendTo(lease, inside, options?.signal, this.#options.returnTimeoutMs);
   }
 
   // Operating
 
   /** Changes the limits of a living pool. Idle connections above the new `max` close now, lent ones at their return. */
   resize(sizes: { min?: number; max?: number }): void {
+    checkRequest('resize', sizes);
     const { min, max } = this.snapshot();
     const wanted = { min: sizes.min ?? min, max: sizes.max ?? max };
     const { engine: asked } = resolveOptions(wanted, { personality: 'oxbow', foreignKeys: new Set() });
@@ -201,26 +217,27 @@ export class Pool extends Base implements AsyncDisposable {
   /** Every connection is made anew, the idle ones spread over `overMs` (0). Resolves when the last old one is gone. */
   replaceAll(options: { overMs?: number } = {}): Promise<void> {
     const { overMs = 0 } = options;
-    mustBeTime('overMs', overMs);
+    checkRequest('replaceAll', options);
     return this.#engine.replaceAll(overMs);
   }
 
   /** Tests the idle connections, one at a time, and replaces dead ones. */
   check(options: CheckOptions = {}): Promise<CheckReport> {
     const { timeoutMs = Infinity } = options;
-    mustBeTime('timeoutMs', timeoutMs);
+    checkRequest('check', options);
     return this.#engine.check(timeoutMs);
   }
 
   /** Closes idle connections now until `to` (0) are left; resolves with how many. May go below `min` until the next use. */
   trim(options: { to?: number } = {}): Promise<number> {
     const { to = 0 } = options;
-    mustBeTime('to', to);
+    checkRequest('trim', options);
     return this.#engine.trim(to);
   }
 
   /** Stops lending; resolves when nothing is lent. Borrowers wait (default) or are refused. */
   pause(options: { borrowers?: 'wait' | 'reject' } = {}): Promise<void> {
+    checkRequest('pause', options);
     return this.#engine.pause(options.borrowers ?? 'wait');
   }
 
@@ -310,8 +327,4 @@ export class Pool extends Base implements AsyncDisposable {
     const waiting = this.#personality === 'pg' ? 'serve' : 'reject';
     return this.#engine.close({ drainMs: Infinity, cancelMs: CANCEL_MS, waiting }).then(() => {});
   }
-}
-
-function mustBeTime(option: string, value: number): void {
-  if (!(value >= 0)) throw new OptionError(option, value, 'a number from 0, or Infinity');
 }

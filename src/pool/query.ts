@@ -4,6 +4,7 @@
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
+import { isSignal } from '../core/signals.ts';
 import type { PgSession } from '../pg/session.ts';
 
 /** pg's query config, and what the pool adds to it. */
@@ -28,9 +29,10 @@ export type QueryArguments = readonly [query: unknown, values?: unknown];
 export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   if (typeof query !== 'object' || query === null) return { timeoutMs: defaultTimeoutMs, signal: undefined };
   const { timeoutMs, signal } = query as QueryOptions;
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new OptionError('timeoutMs', timeoutMs, 'a number of milliseconds above 0, or Infinity');
   }
+  if (signal !== undefined && !isSignal(signal)) throw new OptionError('signal', signal, 'an AbortSignal');
   return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
 }
 

@@ -32,3 +32,12 @@ export function isCommit(query: unknown): boolean {
   const text = textOf(query);
   return text !== undefined && COMMIT.test(text);
 }
+
+const END = /^(commit|end|rollback|abort)\b(?!\s+(?:(?:work|transaction)\s+)?(?:to|prepared)\b)/i;
+
+/** The word with which a text would end the transaction around it, or begin another; undefined if it starts otherwise. */
+export function strayInside(query: unknown): string | undefined {
+  const text = textOf(query);
+  const found = text === undefined ? null : (END.exec(text) ?? BEGIN.exec(text));
+  return found?.[1]?.toUpperCase().replace(/\s+/, ' ');
+}

@@ -3,10 +3,12 @@
 
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
-import { LeaseError, OptionError, TransactionRolledBackError } from '../contracts/errors.ts';
+import { LeaseError, OptionError, StrayTransactionError, TransactionRolledBackError } from '../contracts/errors.ts';
 import { fullJitter } from '../foundation/backoff.ts';
-import type { Lease } from './lease.ts';
+import { query as ask } from './face.ts';
+import type { Lease, PoolLease } from './lease.ts';
 import type { TransactionOptions } from './requests.ts';
+import { strayInside } from './stray.ts';
 
 /** What the function of `transaction()` works with. */
 export interface Transaction {
@@ -79,9 +81,11 @@ class Work implements Transaction {
     this.#lease = lease;
     this.#depth = depth;
     this.#savepoint = depth === 0 ? undefined : `oxbow_${depth}`;
-    this.query = ((query: never, values?: never): unknown => {
-      if (this.#over !== undefined) return Promise.reject(this.#usedTooLate());
-      const result: unknown = lease.query(query, values);
+    this.query = ((query: never, values?: never, callback?: never): unknown => {
+      const fault = this.#faultOf(query);
+      // The callback, if there is one, hears of it as of any other failure.
+      if (fault !== undefined) return ask(() => Promise.reject(fault), query, values, callback);
+      const result: unknown = lease.query(query, values as never, callback as never);
       if (result instanceof Promise) result.catch((error: unknown) => this.#note(error));
       return result;
     }) as Lease['query'];
@@ -138,6 +142,17 @@ class Work implements Transaction {
     return value;
   }
 
+  #faultOf(query: unknown): Error | undefined {
+    if (this.#over !== undefined) return this.#usedTooLate();
+    const stray = strayInside(query);
+    return stray === undefined
+      ? undefined
+      : new StrayTransactionError(
+          stray,
+          'inside transaction() was not sent; return to commit, throw or call rollback() to undo',
+        );
+  }
+
   #note(error: unknown): void {
     this.#failure ??= error;
   }
@@ -162,7 +177,7 @@ async function settle<T>(work: Work, fn: (tx: Transaction) => T | Promise<T>): P
   }
 }
 
-async function once<T>(lease: Lease, plan: Plan, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
+async function once<T>(lease: PoolLease, plan: Plan, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
   await lease.query(plan.begin);
   const work = new Work(lease);
   const value = await settle(work, async (tx) => {
@@ -170,6 +185,12 @@ async function once<T>(lease: Lease, plan: Plan, fn: (tx: Transaction) => T | Pr
     return fn(tx);
   });
   if (work.rolledBack) return value;
+  if (lease.session.status === 'idle') {
+    throw new StrayTransactionError(
+      'COMMIT',
+      'was not sent: a statement inside transaction() had ended the transaction already',
+    );
+  }
   try {
     await lease.query('COMMIT');
   } catch (error) {
@@ -193,7 +214,7 @@ function mayTryAgain(error: unknown): boolean {
 
 /** BEGIN, `fn`, COMMIT; again on a serialization failure or a deadlock, as often as `retries` says. */
 export async function inTransaction<T>(
-  lease: Lease,
+  lease: PoolLease,
   clock: Clock,
   plan: Plan,
   fn: (tx: Transaction) => T | Promise<T>,

@@ -1,0 +1,68 @@
+// What a caller says about one request, looked at before anything is done. Owns that a slip of the pen is an error which names it, and not
+// a request for something else.
+
+import { OptionError } from '../contracts/errors.ts';
+import { isSignal } from '../core/signals.ts';
+
+type Rule = (value: unknown) => string | undefined;
+
+const time: Rule = (value) =>
+  typeof value === 'number' && value >= 0 ? undefined : 'a number of milliseconds from 0, or Infinity';
+const signal: Rule = (value) => (isSignal(value) ? undefined : 'an AbortSignal');
+const text: Rule = (value) => (typeof value === 'string' ? undefined : 'a text');
+const flag: Rule = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
+const word =
+  (...words: string[]): Rule =>
+  (value) =>
+    words.some((one) => one === value) ? undefined : words.map((one) => `'${one}'`).join(' or ');
+/** Looked at elsewhere. */
+const later: Rule = () => undefined;
+
+type Rules = Readonly<Record<string, Rule>>;
+type Verb =
+  | 'acquire'
+  | 'transaction'
+  | 'ready'
+  | 'open'
+  | 'close'
+  | 'check'
+  | 'trim'
+  | 'replaceAll'
+  | 'pause'
+  | 'resize';
+
+const ACQUIRE: Rules = { acquireTimeoutMs: time, signal, label: text };
+const WAIT: Rules = { timeoutMs: time, signal };
+
+/** For each verb what it can be told. */
+const RULES: Readonly<Record<Verb, Rules>> = {
+  acquire: ACQUIRE,
+  transaction: { ...ACQUIRE, isolation: later, readOnly: later, deferrable: later, retries: later, settings: later },
+  ready: WAIT,
+  open: { ...WAIT, wait: flag },
+  close: { drainMs: time, cancelMs: time, waiting: word('reject', 'serve') },
+  check: { timeoutMs: time },
+  trim: { to: time },
+  replaceAll: { overMs: time },
+  pause: { borrowers: word('wait', 'reject') },
+  resize: { min: later, max: later },
+};
+
+/** Throws an `OptionError` for what `verb` cannot mean; `undefined` values count as left out. */
+export function checkRequest(verb: Verb, options: unknown): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null)
+    throw new OptionError('options', options, `an object, for ${verb}()`);
+  const rules = RULES[verb];
+  for (const [key, value] of Object.entries(options)) {
+    const rule = rules[key];
+    if (rule === undefined) throw new OptionError(key, value, `one of ${Object.keys(rules).join(', ')}, for ${verb}()`);
+    const expected = value === undefined ? undefined : rule(value);
+    if (expected !== undefined) throw new OptionError(key, value, expected);
+  }
+}
+
+/** A function to be called with a connection: better no than after one was taken. */
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw new OptionError(name, value, 'a function');
+}
