@@ -168,7 +168,12 @@ test('a pool whose borrowers never wait finds a connection all the same, and kee
   const pool = withPool(t, { ...server.config, max: 2, acquireTimeoutMs: 0, checkAfterIdleMs: 50 });
   await rejection(pool.query('SELECT 1'), PoolTimeoutError);
   await eventually('one was made for the next', async () => (await pool.query('SELECT 1')).rowCount === 1);
-  await eventually('it is stale', () => pool.tryAcquire() === undefined);
+  const stale = (): boolean => {
+    const lease = pool.tryAcquire();
+    lease?.release();
+    return lease === undefined;
+  };
+  await eventually('it is stale', stale, { everyMs: 100 });
   await rejection(pool.query('SELECT 1'), PoolTimeoutError);
   await eventually('it was asked for the next', async () => (await pool.query('SELECT 1')).rowCount === 1);
   assert.equal(pool.stats().connects, 1);
