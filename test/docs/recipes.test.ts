@@ -45,7 +45,7 @@ const recipes = readdirSync(join(root, 'docs/recipes'))
   .map((name) => `docs/recipes/${name}`);
 const programs = ['README.md', ...recipes].flatMap(programsOf);
 
-const server = await withServer(test);
+const server = await withServer(test, { url: false });
 const admin = await withClient(test, server.config);
 
 rmSync(work, { recursive: true, force: true });

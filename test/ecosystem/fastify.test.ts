@@ -25,7 +25,7 @@ declare module 'fastify' {
   }
 }
 
-const server = await withServer(test, { auth: 'scram' });
+const server = await withServer(test, { url: false, auth: 'scram' });
 const admin = await withClient(test, server.config);
 
 function withApp(t: TestContext, options: FastifyServerOptions = {}): FastifyInstance {

@@ -17,7 +17,7 @@ import {
   withServer,
 } from '../postgres/harness.ts';
 
-const server = await withServer(test);
+const server = await withServer(test, { url: false });
 const admin = await withClient(test, server.config);
 
 async function proxied(t: TestContext): Promise<{ proxy: FaultProxy; config: pg.ClientConfig }> {
