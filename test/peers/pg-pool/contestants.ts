@@ -1,11 +1,12 @@
-// The two pools under the same test: the genuine `pg.Pool` and that of `oxbow/pg`. Owns the server, the registration of each line's one
-// test, and that nothing of a test outlives it, whichever pool it was.
+// The pools under the same test: the genuine `pg.Pool`, that of `oxbow/pg`, and ours. Owns the server, the registration of each line's and
+// each deviation's one test, and that nothing of a test outlives it, whichever pool it was.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import test from 'node:test';
 import pg from 'pg';
-import { Pool as PgPool } from '../../../src/doors/pg.ts';
+import { Pool, type PoolOptions } from '../../../src/doors/index.ts';
+import { deviations, Pool as PgPool } from '../../../src/doors/pg.ts';
 import { type Ended, freshName, withClient, withServer } from '../../postgres/harness.ts';
 import { lines } from './lines.ts';
 
@@ -20,32 +21,45 @@ export interface Options extends Omit<pg.PoolConfig, 'Client' | 'onConnect'> {
   onConnect?: (client: pg.ClientBase) => unknown;
   poolSize?: number;
   binary?: boolean;
+  /** Ours alone. */
+  checkAfterIdleMs?: number;
+  connectTimeoutMs?: number;
 }
 
-interface Kind {
-  readonly name: string;
-  readonly ours: boolean;
-  make(options: Options | undefined): pg.Pool;
-}
+type Door = 'pg.Pool' | 'oxbow' | 'oxbow/pg';
 
-const genuine: Kind = { name: 'pg.Pool', ours: false, make: (options) => new pg.Pool(options as pg.PoolConfig) };
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-const own: Kind = {
-  name: 'oxbow/pg',
-  ours: true,
-  make: (options) => new PgPool(options === undefined ? undefined : { logger: quiet, ...options }),
+/** What is no object is passed on as it is. */
+const said = (options: Options | undefined): PoolOptions | undefined =>
+  typeof options === 'object' ? { logger: quiet, ...options } : options;
+
+const make: Readonly<Record<Door, (options: Options | undefined) => pg.Pool>> = {
+  'pg.Pool': (options) => new pg.Pool(options as pg.PoolConfig),
+  'oxbow/pg': (options) => new PgPool(said(options)),
+  oxbow: (options) => new Pool(said(options)),
+};
+
+const modules: Readonly<Record<Door, string>> = {
+  'pg.Pool': import.meta.resolve('pg'),
+  'oxbow/pg': new URL('../../../src/doors/pg.js', import.meta.url).href,
+  oxbow: new URL('../../../src/doors/index.js', import.meta.url).href,
 };
 
 export class Bench {
-  readonly #kind: Kind;
+  readonly door: Door;
   readonly #ends: (() => unknown)[] = [];
 
-  constructor(kind: Kind) {
-    this.#kind = kind;
+  constructor(door: Door) {
+    this.door = door;
   }
 
   get ours(): boolean {
-    return this.#kind.ours;
+    return this.door !== 'pg.Pool';
+  }
+
+  /** Called when the test is over, the last one first. */
+  after(end: () => unknown): void {
+    this.#ends.push(end);
   }
 
   /** A pool for the test's own server, whose sessions have a name of their own. */
@@ -55,7 +69,7 @@ export class Bench {
 
   /** A pool with these options and no others. */
   bare(options?: Options): pg.Pool {
-    const pool = this.#kind.make(options);
+    const pool = make[this.door](options);
     const clients = new Set<pg.Client>();
     pool.on('connect', (client) => clients.add(client));
     this.#ends.push(() => {
@@ -65,7 +79,7 @@ export class Bench {
         client.on('error', () => {});
         client.connection.stream.destroy();
       }
-      if (pool instanceof PgPool) return pool.close({ drainMs: 0, cancelMs: 100 });
+      if (pool instanceof Pool) return pool.close({ drainMs: 0, cancelMs: 100 });
       if (!pool.ending) pool.end().catch(() => {});
       return undefined;
     });
@@ -74,10 +88,8 @@ export class Bench {
 
   /** Runs a program that has `Pool`, `config` and `say`; resolves when it has ended by itself. */
   run(program: string): Promise<Ended> {
-    const door = this.ours ? new URL('../../../src/doors/pg.js', import.meta.url).href : import.meta.resolve('pg');
     const source = [
-      `import pg from ${JSON.stringify(door)};`,
-      `const { Pool } = pg;`,
+      `import { Pool } from ${JSON.stringify(modules[this.door])};`,
       `const config = ${JSON.stringify(server.config)};`,
       `const say = (what) => process.stdout.write(what + '\\n');`,
       program,
@@ -116,12 +128,12 @@ function register(number: number, as: 'same' | 'different'): string {
   return lines.find((line) => line.number === number)?.does ?? 'which is not in the table';
 }
 
-async function on(kind: Kind, body: Body): Promise<void> {
-  const bench = new Bench(kind);
+async function on(door: Door, body: Body): Promise<void> {
+  const bench = new Bench(door);
   try {
     await body(bench);
   } catch (error) {
-    if (error instanceof Error) error.message = `on ${kind.name}: ${error.message}`;
+    if (error instanceof Error) error.message = `on ${door}: ${error.message}`;
     throw error;
   } finally {
     await bench.clear();
@@ -131,24 +143,28 @@ async function on(kind: Kind, body: Body): Promise<void> {
 /** The one test of a line: the same body against both. */
 export function same(number: number, body: Body): void {
   test(`line ${number}, the same: ${register(number, 'same')}`, async () => {
-    await on(genuine, body);
-    await on(own, body);
+    await on('pg.Pool', body);
+    await on('oxbow/pg', body);
   });
 }
 
 /** The one test of a line that differs: `ours` is what is so instead, and `theirs` that the line is a fact. */
 export function different(number: number, instead: string, { theirs, ours }: { theirs?: Body; ours: Body }): void {
   test(`line ${number}, otherwise: ${instead} (pg: ${register(number, 'different')})`, async () => {
-    if (theirs !== undefined) await on(genuine, theirs);
-    await on(own, ours);
+    if (theirs !== undefined) await on('pg.Pool', theirs);
+    await on('oxbow/pg', ours);
   });
 }
 
-/** A difference that no line is about. */
-export function contrast(title: string, { theirs, ours }: { theirs: Body; ours: Body }): void {
+/** The titles of the tests that show a deviation. */
+export const shown: string[] = [];
+
+/** The one test of a deviation: `theirs` on pg's pool shows that it is a fact, `ours` on each door that differs what is so instead. */
+export function deviation(title: string, { theirs, ours }: { theirs?: Body; ours: Body }): void {
+  shown.push(title);
   test(title, async () => {
-    await on(genuine, theirs);
-    await on(own, ours);
+    if (theirs !== undefined) await on('pg.Pool', theirs);
+    for (const door of deviations.find((row) => row.test === title)?.doors ?? []) await on(door, ours);
   });
 }
 

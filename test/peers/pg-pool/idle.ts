@@ -2,11 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { Pool as PgPool } from '../../../src/doors/pg.ts';
-import { VirtualClock } from '../../../src/testing/virtual-clock.ts';
-import { TalkingDriver } from '../../pool/talking-driver.ts';
 import { eventually } from '../../postgres/harness.ts';
 import { different, same } from './contestants.ts';
+import { timed } from './timed.ts';
 
 same(35, async (b) => {
   const pool = b.pool({ idleTimeoutMillis: 20 });
@@ -57,14 +55,13 @@ different(37, 'twenty rounds with a timeout of 1 ms: gone within 6 ms each time,
       assert.equal(pool.totalCount, 0);
     }
     assert.equal(clients.size, 20);
-    const clock = new VirtualClock();
-    const timed = new PgPool({ idleTimeoutMillis: 1, clock, driver: new TalkingDriver(clock) });
+    const { pool: exact, clock } = timed(b, { idleTimeoutMillis: 1 });
     for (let n = 0; n < 20; n += 1) {
-      const lease = timed.acquire();
+      const lease = exact.acquire();
       await clock.advance(1);
       (await lease).release();
       await clock.advance(6);
-      assert.equal(timed.totalCount, 0, `round ${n + 1}`);
+      assert.equal(exact.totalCount, 0, `round ${n + 1}`);
     }
   },
 });
