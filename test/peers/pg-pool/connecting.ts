@@ -1,16 +1,14 @@
 // Lines 1 to 10: servers that do not answer, waiters that time out, connects that fail. Line 11 needs a native client.
 
 import assert from 'node:assert/strict';
-import test from 'node:test';
 import pg from 'pg';
 import { ConnectError, OptionError } from '../../../src/doors/index.ts';
 import { deafServer, eventually } from '../../postgres/harness.ts';
 import { type Bench, clientAfter, connected, different, failure, quietly, same } from './contestants.ts';
 
-const deaf = await deafServer(test);
-
-function deafPool(b: Bench, connectionTimeoutMillis: number): pg.Pool {
-  return b.pool({ host: deaf.host, port: deaf.port, connectionTimeoutMillis });
+async function deafPool(b: Bench, connectionTimeoutMillis: number): Promise<pg.Pool> {
+  const { host, port } = await deafServer(b);
+  return b.pool({ host, port, connectionTimeoutMillis });
 }
 
 different(1, 'a Client that is not pg’s is refused by name; connectionString reaches pg’s untouched', {
@@ -49,7 +47,7 @@ async function foreignClient(b: Bench): Promise<{ error: Error; seen: unknown[] 
 }
 
 same(2, async (b) => {
-  const pool = deafPool(b, 60);
+  const pool = await deafPool(b, 60);
   const { error, client } = await connected(pool);
   assert.match(error?.message ?? '', /timeout/);
   assert.equal(client, undefined);
@@ -57,13 +55,13 @@ same(2, async (b) => {
 });
 
 same(3, async (b) => {
-  const pool = deafPool(b, 60);
+  const pool = await deafPool(b, 60);
   assert.match((await failure(pool.connect())).message, /timeout/);
   assert.equal(pool.idleCount, 0);
 });
 
 same(4, async (b) => {
-  const pool = deafPool(b, 1);
+  const pool = await deafPool(b, 1);
   for (let n = 0; n < 15; n += 1) assert.match((await failure(pool.connect())).message, /timeout/);
   assert.deepEqual([pool.idleCount, pool.waitingCount], [0, 0]);
 });

@@ -10,6 +10,7 @@ import { deviations, Pool as PgPool } from '../../../src/doors/pg.ts';
 import { type Ended, freshName, withClient, withServer } from '../../postgres/harness.ts';
 import { lines } from './lines.ts';
 
+// The only wait at the top of a module: tests that are registered later than that might come when all others are over.
 export const server = await withServer(test);
 export const admin: pg.Client = await withClient(test, server.config);
 
@@ -118,6 +119,9 @@ export class Bench {
   }
 }
 
+/** Who hangs has failed, and what it made is cleared away all the same. */
+const BOUND_MS = 8_000;
+
 export type Body = (bench: Bench) => unknown;
 
 /** How often each line was registered, and as what. */
@@ -130,12 +134,17 @@ function register(number: number, as: 'same' | 'different'): string {
 
 async function on(door: Door, body: Body): Promise<void> {
   const bench = new Bench(door);
+  let late: NodeJS.Timeout | undefined;
+  const hangs = new Promise((_, reject) => {
+    late = setTimeout(() => reject(new Error(`it did not end within ${BOUND_MS} ms`)), BOUND_MS);
+  });
   try {
-    await body(bench);
+    await Promise.race([Promise.resolve(bench).then(body), hangs]);
   } catch (error) {
     if (error instanceof Error) error.message = `on ${door}: ${error.message}`;
     throw error;
   } finally {
+    clearTimeout(late);
     await bench.clear();
   }
 }
