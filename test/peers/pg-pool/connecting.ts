@@ -130,9 +130,8 @@ async function failFirst(b: Bench) {
 same(10, async (b) => {
   let arrived = false;
   const Client = clientAfter(async (nth) => {
-    await quietly(200);
+    await quietly(nth === 1 ? 300 : 200);
     if (nth === 1) throw new Error('the first fails, and so the second dials late');
-    await quietly(200);
     arrived = true;
   });
   const pool = b.pool({ max: 1, Client, connectionTimeoutMillis: 350 });

@@ -63,7 +63,7 @@ async function crowd(b: Bench): Promise<number> {
   const address = await listening(b, (socket) => {
     open += 1;
     most = Math.max(most, open);
-    socket.once('data', () => setTimeout(() => socket.destroy(), 50));
+    socket.once('data', () => setTimeout(() => socket.destroy(), 150));
     socket.once('close', () => {
       open -= 1;
     });

@@ -43,7 +43,7 @@ deviation('a transaction left open does not reach the next borrower', {
 async function leftRunning(b: Bench): Promise<unknown> {
   const pool = b.pool({ max: 1 });
   const client = await pool.connect();
-  const left = client.query('SELECT pg_sleep(0.4)').then(
+  const left = client.query('SELECT pg_sleep(0.8)').then(
     () => 'it ran to its end',
     (error: unknown) => Reflect.get(Object(error), 'code'),
   );
