@@ -97,11 +97,13 @@ test('a listener of acquire or release hears of the lend in the very turn in whi
   const told: string[] = [];
   const acquired = (): void => void told.push('acquire');
   pool.on('acquire', acquired);
-  pool.once('release', () => void told.push('release'));
-  const client = pool.connect();
+  const client = await pool.connect();
   assert.deepEqual(told, ['acquire']);
-  (await client).release();
+  pool.off('acquire', acquired);
+  pool.once('release', () => void told.push('release'));
+  client.release();
   assert.deepEqual(told, ['acquire', 'release']);
+  pool.on('acquire', acquired);
   pool.off('acquire', acquired);
   (await pool.connect()).release();
   assert.deepEqual(told, ['acquire', 'release']);
