@@ -1,0 +1,44 @@
+// What every program here begins and ends with: a pool from the door that is named in the environment (`pg` itself for comparison),
+// and the proof that the library gave everything back. A program that reaches its last line says `done`.
+
+import assert from 'node:assert/strict';
+
+const { Pool } = await import(process.env.POOL_FROM ?? 'oxbow');
+
+/** The pool that the program gives to its library. */
+export const pool = new Pool({
+  connectionString: process.env.DATABASE_URL,
+  application_name: process.env.APPLICATION_NAME,
+  max: 4,
+});
+
+/** How many connections the library has out: proof that it works on this pool and on no other. */
+export function lent() {
+  return pool.totalCount - pool.idleCount;
+}
+
+/** Nothing is lent, nobody waits. */
+export function assertWhole() {
+  assert.deepEqual([lent(), pool.waitingCount], [0, 0]);
+  if (pool.assertIdle === undefined) return;
+  pool.assertIdle();
+  const { size, idle } = pool.snapshot();
+  assert.equal(size, idle, 'nothing is being opened, returned or closed either');
+}
+
+/** Ends a pool that its library left open. */
+export async function close() {
+  assertWhole();
+  if (pool.close === undefined) await pool.end();
+  else assert.deepEqual((await pool.close()).stillHeld, []);
+}
+
+/** The balances of `accounts`, read past the library. */
+export async function balances() {
+  const { rows } = await pool.query('SELECT balance FROM accounts ORDER BY id');
+  return rows.map(({ balance }) => balance);
+}
+
+/** The program's own table, empty of what an earlier program left. */
+await pool.query('DROP TABLE IF EXISTS accounts');
+await pool.query('CREATE TABLE accounts (id serial PRIMARY KEY, balance int NOT NULL)');
