@@ -2,6 +2,7 @@
 // and the proof that the library gave everything back. A program that reaches its last line says `done`.
 
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const { Pool } = await import(process.env.POOL_FROM ?? 'oxbow');
 
@@ -29,6 +30,14 @@ export async function close() {
   if (pool.close === undefined) return pool.end();
   const { cancelled, rejected, stillHeld } = await pool.close();
   assert.deepEqual({ cancelled, rejected, stillHeld }, { cancelled: 0, rejected: 0, stillHeld: [] });
+}
+
+/** For what a library does in the background. */
+export async function until(what, holds) {
+  for (let tries = 0; !(await holds()); tries += 1) {
+    assert.ok(tries < 500, `not within 10 s: ${what}`);
+    await sleep(20);
+  }
 }
 
 /** The balances of `accounts`, read past the library. */
