@@ -16,7 +16,12 @@ export const PROGRAMS = {
   'connect-pg-simple': 'connect-pg-simple keeps sessions',
   'graphile-worker': 'graphile-worker adds jobs, runs them and stops',
   prisma: 'Prisma runs its transactions',
+  typeorm: 'TypeORM streams and runs its transactions',
+  'fastify-postgres': '@fastify/postgres runs its transactions, in callbacks too',
 } as const;
+
+/** Those that are given a module of pg's shape, and make the pool themselves. */
+export const TAKE_A_MODULE: readonly Program[] = ['typeorm', 'fastify-postgres'];
 
 export type Program = keyof typeof PROGRAMS;
 

@@ -1,10 +1,10 @@
 // The newest versions of the libraries that take a pool, on the packed package, on a Node that all of them support: the programs of
-// test/ecosystem, and Prisma's. Each also runs on pg's own pool, so that what fails there is not taken for a fault of ours.
+// test/ecosystem. Each also runs on pg's own pool, so that what fails there is not taken for a fault of ours.
 
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { PROGRAMS, type Program, programs, runLibrary } from '../ecosystem/programs.ts';
+import { PROGRAMS, type Program, programs, runLibrary, TAKE_A_MODULE } from '../ecosystem/programs.ts';
 import { withClient, withServer } from '../postgres/harness.ts';
 import { project, run } from './tarball.ts';
 
@@ -21,6 +21,11 @@ const PACKAGES = [
   'prisma@7.10.1',
   '@prisma/client@7.10.0',
   '@prisma/adapter-pg@7.10.1',
+  'typeorm@1.1.1',
+  'reflect-metadata@0.2.2',
+  'pg-query-stream@4.17.0',
+  'fastify@5.12.8',
+  '@fastify/postgres@6.1.0',
 ];
 
 const SCHEMA = `
@@ -54,7 +59,8 @@ const admin = await withClient(test, server.config);
 const node = join(folder, 'node_modules', NODE, 'bin', 'node');
 
 for (const program of Object.keys(PROGRAMS) as Program[]) {
-  for (const from of ['oxbow', 'oxbow/pg', 'pg']) {
+  const pools = TAKE_A_MODULE.includes(program) ? ['oxbow/pg', 'pg'] : ['oxbow', 'oxbow/pg', 'pg'];
+  for (const from of pools) {
     test(`${PROGRAMS[program]} on the pool of ${from}, in its newest version`, async () => {
       await runLibrary(program, { admin, url: server.url, from, node, folder: join(folder, 'programs') });
     });
