@@ -116,15 +116,15 @@ function complaints(files: Record<string, string>): string[] {
 }
 
 for (const [name, { program, ails }] of Object.entries(LIBRARIES)) {
-  test(`${name} takes each of the pools as it takes pg's own`, (t) => {
+  test(`${name} takes each of the pools as it takes pg's own`, () => {
     const onPg = complaints({ 'pg.mts': `import { Pool } from 'pg';${program}` });
     const ofOthers = onPg.filter((complaint) => !complaint.startsWith(`node_modules/${ails}/`));
     assert.deepEqual(ofOthers, [], "nothing but the library's own declarations is at fault");
     if (ails !== undefined) {
       assert.notDeepEqual(onPg, [], `${ails} compiles by itself now: the exception can go`);
       const kinds = [...new Set(onPg.map((complaint) => /TS\d+/.exec(complaint)?.[0]))].sort();
-      t.diagnostic(`${ails}'s own declarations, also with pg's pool: ${onPg.length} complaints (${kinds.join(', ')})`);
-      t.diagnostic(`the first: ${onPg[0]?.split('\n')[0]}`);
+      console.log(`${ails}'s own declarations, also with pg's pool: ${onPg.length} complaints (${kinds.join(', ')})`);
+      console.log(`the first: ${onPg[0]?.split('\n')[0]}`);
     }
     const ours = Object.entries(OURS).map(([file, source]) => [file, source + program]);
     assert.deepEqual(complaints(Object.fromEntries(ours)), onPg);
