@@ -8,8 +8,7 @@ type Rule = (value: unknown) => string | undefined;
 
 const time: Rule = (value) =>
   typeof value === 'number' && value >= 0 ? undefined : 'a number of milliseconds from 0, or Infinity';
-const count: Rule = (value) =>
-  Number.isInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0';
+const count: Rule = (value) => (Number.isInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0');
 const signal: Rule = (value) => (isSignal(value) ? undefined : 'an AbortSignal');
 const text: Rule = (value) => (typeof value === 'string' ? undefined : 'a text');
 const flag: Rule = (value) => (typeof value === 'boolean' ? undefined : 'true or false');

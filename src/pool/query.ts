@@ -33,7 +33,8 @@ export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
     throw new OptionError('timeoutMs', timeoutMs, 'a number of milliseconds above 0, or Infinity');
   }
   if (signal !== undefined && !isSignal(signal)) throw new OptionError('signal', signal, 'an AbortSignal');
-  if (idempotent !== undefined && typeof idempotent !== 'boolean') throw new OptionError('idempotent', idempotent, 'true or false');
+  if (idempotent !== undefined && typeof idempotent !== 'boolean')
+    throw new OptionError('idempotent', idempotent, 'true or false');
   return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
 }
 
