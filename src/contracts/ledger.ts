@@ -12,6 +12,11 @@ export interface LeaseRecord {
 }
 
 export interface Ledger {
+  /**
+   * Before this time (of the monotonic clock) the engine need not call `asked` and `lent`: nothing would be noted. −Infinity: it always
+   * calls.
+   */
+  readonly silentUntil: number;
   /** Times are the monotonic clock's. Somebody begins to wait behind `waiting` others. What is returned becomes the `origin` of the lease it will get. */
   asked(waiting: number, now: number): object | undefined;
   /** `crowded`: with this one more than half of `max` is lent. */
@@ -23,6 +28,7 @@ export interface Ledger {
 
 /** The inert part: keeps nothing. */
 export const emptyLedger: Ledger = {
+  silentUntil: Infinity,
   asked: () => undefined,
   lent: () => {},
   returned: () => {},

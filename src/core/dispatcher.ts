@@ -12,16 +12,6 @@ import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import { type Request, Waiter } from './wait-queue.ts';
 
-/** A promise's handles, taken out without a closure for each: only ever read in the turn in which they were written. */
-const captured: { resolve: (value: unknown) => void; reject: (error: unknown) => void } = {
-  resolve: () => {},
-  reject: () => {},
-};
-function capture(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
-  captured.resolve = resolve;
-  captured.reject = reject;
-}
-
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
 /** The second clock is looked at once in this time at most: it costs as much as the rest of a lend. */
@@ -77,14 +67,13 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
       return this.#refuse('queue-full', queueFullError(house.snapshot(), house.settings.maxWaiting));
     }
     const now = house.clock.now();
-    const promise = new Promise<unknown>(capture) as Promise<L>;
-    const waiter = new Waiter<S>(
-      now,
-      request,
-      house.ledger.asked(house.queue.length, now),
-      captured.resolve,
-      captured.reject,
-    );
+    const { ledger } = house;
+    const origin = now < ledger.silentUntil ? undefined : ledger.asked(house.queue.length, now);
+    const waiter = new Waiter<S>(now, request, origin);
+    const promise = new Promise<L>((resolve, reject) => {
+      waiter.resolve = resolve as (lease: Lease<S>) => void;
+      waiter.reject = reject;
+    });
     house.queue.push(waiter);
     house.deadlines.set(waiter, timeoutMs, now);
     house.counters.requestsQueued += 1;
@@ -237,7 +226,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     slot.lease = lease;
     house.lent.push(slot);
     if (!house.held) house.hold();
-    house.ledger.lent(lease, 2 * house.lent.length > house.max, now);
+    if (now >= house.ledger.silentUntil) house.ledger.lent(lease, 2 * house.lent.length > house.max, now);
     house.traffic.lent(slot.id, lease.id, waitedMs, label, lease.session);
     return lease;
   }

@@ -54,31 +54,28 @@ function capture(): Error {
 }
 
 export class CallSites implements Ledger {
+  /** In `auto` a leaky bucket (as GCRA): it is full until then. */
+  silentUntil: number;
   readonly #mode: CallSiteMode;
   #count = 0;
-  /** When the notes taken so far are paid for, one every ten milliseconds (a leaky bucket, as GCRA). */
-  #paidAt = 0;
 
   constructor(mode: CallSiteMode) {
     this.#mode = mode;
+    this.silentUntil = mode === 'never' ? Infinity : -Infinity;
   }
 
   /** By the time a waiter is served its caller's stack is gone. */
   asked(waiting: number, now: number): object | undefined {
-    if (this.#mode === 'always') return capture();
-    return this.#mode === 'auto' && waiting < MOST_WAITING && this.#affords(now) ? capture() : undefined;
+    return this.#mode === 'always' || waiting < MOST_WAITING ? this.#note(now) : undefined;
   }
 
   lent(record: LeaseRecord, crowded: boolean, now: number): void {
-    if (record.origin !== undefined || this.#mode === 'never') return;
-    if (this.#mode === 'auto') {
-      if (!crowded) {
-        this.#count = (this.#count + 1) % ONE_IN;
-        if (this.#count !== 0) return;
-      }
-      if (!this.#affords(now)) return;
+    if (record.origin !== undefined) return;
+    if (this.#mode === 'auto' && !crowded) {
+      this.#count = (this.#count + 1) % ONE_IN;
+      if (this.#count !== 0) return;
     }
-    record.origin = capture();
+    record.origin = this.#note(now);
   }
 
   returned(): void {}
@@ -88,10 +85,11 @@ export class CallSites implements Ledger {
     return origin instanceof Error ? siteOf(origin.stack ?? '') : undefined;
   }
 
-  #affords(now: number): boolean {
-    const paidAt = Math.max(this.#paidAt, now);
-    if (paidAt - now >= BURST * NOTE_EVERY_MS) return false;
-    this.#paidAt = paidAt + NOTE_EVERY_MS;
-    return true;
+  #note(now: number): object | undefined {
+    if (now < this.silentUntil) return undefined;
+    if (this.#mode === 'auto') {
+      this.silentUntil = Math.max(this.silentUntil, now - BURST * NOTE_EVERY_MS) + NOTE_EVERY_MS;
+    }
+    return capture();
   }
 }

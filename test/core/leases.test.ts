@@ -125,6 +125,7 @@ test('a lost lease is told once to everybody: counter, event, ledger', async () 
   const rig = new Rig({
     ports: {
       ledger: {
+        silentUntil: -Infinity,
         asked: () => undefined,
         lent: (record) => void book.push(`lent ${record.id}`),
         returned: (record) => void book.push(`returned ${record.id}`),

@@ -39,7 +39,17 @@ for (const status of ['transaction', 'failed'] as const) {
     const { rig, lease } = await lent(
       status,
       { rollback: { afterMs: 20 } },
-      { ports: { ledger: { asked: () => undefined, lent: () => {}, returned: () => {}, site: () => 'report.ts:88' } } },
+      {
+        ports: {
+          ledger: {
+            silentUntil: -Infinity,
+            asked: () => undefined,
+            lent: () => {},
+            returned: () => {},
+            site: () => 'report.ts:88',
+          },
+        },
+      },
     );
     lease.session.lastStatement = 'update accounts set x = $1';
     const waiter = rig.ask();

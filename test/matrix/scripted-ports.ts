@@ -17,6 +17,7 @@ export class CheckedLedger implements Ledger {
     this.#complain = complain;
   }
 
+  readonly silentUntil = -Infinity;
   asked(): undefined {}
 
   lent(record: LeaseRecord): void {

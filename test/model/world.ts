@@ -219,6 +219,7 @@ export class World {
 
   #ports(permits: ScriptedPermits): Ports {
     const ledger: Ledger = {
+      silentUntil: -Infinity,
       asked: () => undefined,
       lent: (record) => void this.#inLedger.add(record),
       returned: (record) => {
