@@ -191,14 +191,15 @@ export class PgSession implements Session {
   #noteStatements(): void {
     const connection = this.#connection;
     const { query, parse } = connection;
+    // What is given to a dead socket is not sent; that it is dead shows a turn later.
     connection.query = (text) => {
       this.#statement = text;
-      this.sent += 1;
+      if (connection.stream.writable) this.sent += 1;
       query.call(connection, text);
     };
     connection.parse = (prepared, more) => {
       this.#statement = prepared.text;
-      this.sent += 1;
+      if (connection.stream.writable) this.sent += 1;
       parse.call(connection, prepared, more);
     };
   }

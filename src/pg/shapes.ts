@@ -50,3 +50,9 @@ export type ClientClass = new (config: pg.ClientConfig) => pg.Client;
 export function internals(client: pg.Client): PgInternals {
   return client as unknown as PgInternals;
 }
+
+/** Whether it is pg's at heart: whatever a class calls itself, these parts are needed. */
+export function isPgClient(client: pg.Client): boolean {
+  const { connection } = client as unknown as Partial<PgInternals>;
+  return typeof connection?.on === 'function' && typeof connection.stream === 'object';
+}
