@@ -21,6 +21,7 @@ const SUITES = [
   { folder: 'test/pool', modes: ['quick'], concurrency: 2, boundS: 60 },
   { folder: 'test/testing', modes: ['quick'], concurrency: 2, boundS: 120 },
   { folder: 'test/postgres', modes: ['quick'], concurrency: 2, boundS: 180 },
+  { folder: 'test/peers', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/ecosystem', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/docs', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/slow', modes: ['all'], concurrency: 1, boundS: 600 },
