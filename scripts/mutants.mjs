@@ -8,7 +8,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writ
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mutants } from '../test/mutants/mutants.mjs';
+import { mutants as engineMutants } from '../test/mutants/mutants.mjs';
+import { psycopgMutants } from '../test/peers/psycopg/mutants.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const WORK = join(ROOT, '.tmp', 'mutants');
@@ -18,6 +19,8 @@ const SHARED = [
   'test/core',
   'test/kit',
   'test/model',
+  'test/peers/psycopg',
+  'test/postgres/harness.ts',
   'package.json',
   'tsconfig.json',
   'tsconfig.all.json',
@@ -69,15 +72,16 @@ function run(folder, args, stopAt) {
   });
 }
 
-/** The name of the first test that fails, or undefined. */
-async function firstFailure(folder, suite) {
+/** The name of the first test that fails, or undefined; with a `line`, only of a test of that name. */
+async function firstFailure(folder, suite, line) {
+  const program = suite.includes('/') ? `build/test/${suite}.test.js` : `${suite}.mjs`;
   // The model is one test: which rule was broken is said in its message.
-  const done = await run(
-    folder,
-    [`${suite}.mjs`],
-    suite === 'model' ? /error: \|?-?\s+(.+)\n/ : /^ *not ok \d+ - (.+)\n/m,
-  );
+  const failure = suite === 'model' ? /error: \|?-?\s+(.+)\n/ : /^ *not ok \d+ - (.+)\n/m;
+  const ofLine =
+    line === undefined ? failure : new RegExp(`^not ok \\d+ - (${line.replaceAll('.', '\\.')} .+)\\n`, 'm');
+  const done = await run(folder, [program], ofLine);
   if (done.first !== undefined) return done.first.slice(0, 160);
+  if (line !== undefined) return undefined;
   if (done.hung) return `it does not end within ${PATIENCE_MS / 1_000} s`;
   return done.code === 0
     ? undefined
@@ -106,7 +110,7 @@ async function examine(folder, mutant) {
     if (readFileSync(compiled, 'utf8') === before)
       return { passed: false, text: 'NOT APPLIED: the program is the same' };
     for (const suite of mutant.suites) {
-      const by = await firstFailure(folder, suite);
+      const by = await firstFailure(folder, suite, mutant.line);
       if (by !== undefined) return { passed: true, text: `killed by ${suite}: ${by}` };
     }
     return { passed: false, text: 'SURVIVED' };
@@ -117,7 +121,7 @@ async function examine(folder, mutant) {
 }
 
 const words = process.argv.slice(2);
-const chosen = mutants.filter(
+const chosen = [...engineMutants, ...psycopgMutants].filter(
   ({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)),
 );
 rmSync(WORK, { recursive: true, force: true });
@@ -130,10 +134,8 @@ for (const done of await Promise.all(folders.map(compile))) {
   console.log(`the unmutated tree does not compile:\n${done.output}`);
   process.exit(1);
 }
-const healthy = await Promise.all(
-  ['core', 'model'].map((suite, n) => firstFailure(folders[n % folders.length], suite)),
-);
-for (const by of healthy) {
+for (const suite of new Set(chosen.flatMap(({ suites }) => suites))) {
+  const by = await firstFailure(folders[0], suite);
   if (by === undefined) continue;
   console.log(`the unmutated tree is not green: ${by}`);
   process.exit(1);

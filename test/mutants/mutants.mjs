@@ -1,7 +1,8 @@
 // The mutations that the suites must notice, as data: each breaks one promise of the engine in one place. `find` must occur
-// exactly once in `file`; `suites` are tried in their order until one fails.
+// exactly once in `file`; `suites` are tried in their order until one fails: the two fast ones, or a test file by its path below
+// test/. With a `line` it is the test of that name that must fail.
 
-/** @typedef {{ name: string, file: string, find: string, replace: string, suites: ('core' | 'model')[] }} Mutant */
+/** @typedef {{ name: string, file: string, find: string, replace: string, suites: string[], line?: string }} Mutant */
 
 /** @type {Mutant[]} */
 export const mutants = [

@@ -188,7 +188,7 @@ prove('server', {
 
   '3.1 connect_check': async (t) => {
     for (const check of ['always', (client: pg.Client) => client.query('SELECT 1')] as const) {
-      const { pool, said } = made(t, { min: 2, max: 2, check });
+      const { pool, said } = made(t, { min: 2, max: 2, check, acquireTimeoutMs: 5_000 });
       await pool.open();
       const pids = await pool.use(async (lease) => [await pidOf(lease), await pool.use(pidOf)]);
       const [dead = 0, alive = 0] = pids;
