@@ -136,7 +136,7 @@ export class Stage {
 
   async #open(attempt: OpenAttempt): Promise<Session> {
     const session = await this.driver.open(attempt);
-    const client = { query: (text: string) => Promise.resolve({ rows: [{ text }] }), on: () => client };
+    const client = { query: (text: string) => Promise.resolve({ rows: [{ text }] }) };
     this.#sessions.set(client, session);
     return Object.assign(session, { client, clock: this.clock, queryTimeoutMs: Infinity });
   }
