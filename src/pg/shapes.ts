@@ -6,7 +6,8 @@ import type pg from 'pg';
 
 /** Messages of the wire protocol that pg's connection emits. */
 export interface WireEvents {
-  on(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
+  prependListener(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
+  on(event: 'readyForQuery', listener: () => void): unknown;
   on(event: 'errorMessage', listener: (message: { severity?: string }) => void): unknown;
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;

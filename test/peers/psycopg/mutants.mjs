@@ -1,0 +1,86 @@
+// Ten lines of the comparison, drawn at random (mulberry32 with seed 20261125 over the lines that have a test), each with a break of
+// the code behind it: `line` is the test that has to fail. Data, in the form of test/mutants; run by `npm run mutants -- psycopg`.
+
+/** @type {import('../../mutants/mutants.mjs').Mutant[]} */
+export const psycopgMutants = [
+  {
+    name: 'psycopg: a connection that dies idle or in its check is not given up',
+    line: '3.1 connect_check',
+    file: 'src/core/retirement.ts',
+    find: 'if (state === State.closing || state === State.gone) return;',
+    replace: 'if (state !== State.lent) return;',
+    suites: ['peers/psycopg/server'],
+  },
+  {
+    name: 'psycopg: use() does not look whether its signal aborted',
+    line: '3.1 cancelled_waiter_assigned_conn_is_reclaimed',
+    file: 'src/pool/lending.ts',
+    find: 'if (signal.aborted) throw signal.reason;',
+    replace: '',
+    suites: ['peers/psycopg/lending'],
+  },
+  {
+    name: 'psycopg: a null pool has no limit',
+    line: '3.3 default_sizes',
+    file: 'src/pool/null-pool.ts',
+    find: 'super({ connectConcurrency: 10_000,',
+    replace: 'super({ max: 10_000, connectConcurrency: 10_000,',
+    suites: ['peers/psycopg/null'],
+  },
+  {
+    name: 'psycopg: the idle ones are lent in the order of their return',
+    line: '3.1 uniform_use',
+    file: 'src/core/idle-set.ts',
+    find: 'at.usedRank > slot.usedRank',
+    replace: 'at.usedRank < slot.usedRank',
+    suites: ['peers/psycopg/lending'],
+  },
+  {
+    name: 'psycopg: one connection is enough to be ready',
+    line: '3.1 wait_ready',
+    file: 'src/core/lifecycle.ts',
+    find: 'if (exist < Math.max(1, house.min)) return;',
+    replace: 'if (exist < 1) return;',
+    suites: ['peers/psycopg/filling'],
+  },
+  {
+    name: 'psycopg: the end of its scope does not close a pool',
+    line: '3.2 context',
+    file: 'src/pool/pool.ts',
+    find: '    await this.close();',
+    replace: '',
+    suites: ['peers/psycopg/both'],
+  },
+  {
+    name: 'psycopg: nobody reads that a COMMIT was answered with ROLLBACK',
+    line: 'better 15',
+    file: 'src/pool/lease.ts',
+    find: "result?.command === 'ROLLBACK' && isCommit(query)",
+    replace: 'false',
+    suites: ['peers/psycopg/server'],
+  },
+  {
+    name: 'psycopg: what configure threw is overlooked',
+    line: '3.2 configure_broken',
+    file: 'src/core/opener.ts',
+    find: "if (done.is === 'failed') return done.error instanceof Error ? done.error : new Error(String(done.error));",
+    replace: '',
+    suites: ['peers/psycopg/both'],
+  },
+  {
+    name: 'psycopg: one death casts no suspicion on the others',
+    line: 'better 4',
+    file: 'src/core/retirement.ts',
+    find: 'house.suspectAll();',
+    replace: '',
+    suites: ['peers/psycopg/better'],
+  },
+  {
+    name: "psycopg: a refusal by the user's check is taken for a death",
+    line: '3.1 stats_check',
+    file: 'src/core/health.ts',
+    find: "return this.#dead(slot, 'check');\n    }\n    const why",
+    replace: '}\n    const why',
+    suites: ['peers/psycopg/lending'],
+  },
+];
