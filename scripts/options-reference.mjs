@@ -234,7 +234,7 @@ ${Object.entries(CHAPTERS)
   .join('\n')}
 ## NullPool
 
-\`NullPool\` of \`oxbow/null\` takes the same options. \`min\` must be 0, \`idleTimeoutMs\` is always 0, and \`connectConcurrency\` is by default as
+\`NullPool\` of \`oxbow/null\` takes the same options. \`min\` must be 0, \`idleTimeoutMs\` is always 0 (one that is given is passed over), and \`connectConcurrency\` is by default as
 large as it may be, so that connects run in parallel up to \`max\`.
 
 ## Options of a request

@@ -112,7 +112,7 @@ test('what is said of the defaults of NullPool is what the code has', () => {
   const code = read('src/pool/null-pool.ts');
   const { connectConcurrency } = OPTIONS;
   assert.ok(connectConcurrency.kind === 'count');
-  assert.ok(code.includes(`connectConcurrency: ${grouped(connectConcurrency.max, '_')}, ...given, idleTimeoutMs: 0`));
+  assert.ok(code.includes(`connectConcurrency: ${grouped(connectConcurrency.max, '_')}, ...rest, idleTimeoutMs: 0`));
   assert.match(said, /`min` must be 0/);
   assert.match(said, /`idleTimeoutMs` is always 0/);
   assert.match(said, /`connectConcurrency` is by default as large as it may be/);
