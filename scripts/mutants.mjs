@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mutants as engineMutants } from '../test/mutants/mutants.mjs';
+import { pgPoolMutants } from '../test/peers/pg-pool/mutants.mjs';
 import { psycopgMutants } from '../test/peers/psycopg/mutants.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,6 +20,8 @@ const SHARED = [
   'test/core',
   'test/kit',
   'test/model',
+  'test/peers/pg-pool',
+  'test/pool/talking-driver.ts',
   'test/peers/psycopg',
   'test/postgres/harness.ts',
   'package.json',
@@ -121,7 +124,7 @@ async function examine(folder, mutant) {
 }
 
 const words = process.argv.slice(2);
-const chosen = [...engineMutants, ...psycopgMutants].filter(
+const chosen = [...engineMutants, ...pgPoolMutants, ...psycopgMutants].filter(
   ({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)),
 );
 rmSync(WORK, { recursive: true, force: true });

@@ -39,9 +39,9 @@ export class OxbowError extends Error {
     this.code = kind;
   }
 
-  /** Where this kind is described. */
+  /** Where this kind is described, with what to do about it: a file of the installed package, and the heading in it. */
   get docs(): string {
-    return `docs/api.md#errors (${this.kind})`;
+    return `oxbow/docs/reference/errors.md#${this.kind.toLowerCase()}`;
   }
 
   static {

@@ -178,12 +178,15 @@ export interface EngineOptions<C = unknown, P = unknown> {
 
   /**
    * Whether the place in your code where a connection was taken is noted, for errors and `holders()`. `'auto'` (default): always in dev
-   * mode, and when more than half of `max` is lent or somebody waits; else for one lease in sixteen. `true` costs one to three
-   * microseconds per lease; `false` nothing.
+   * mode, and when more than half of `max` is lent or somebody waits; else for one lease in sixteen; but outside dev at most 256 at
+   * once and 100 a second. `true` costs one to three microseconds per lease; `false` nothing.
    */
   callSites?: boolean | 'auto' | undefined;
 
-  /** Where reports go. Without one they become process warnings, and `NODE_DEBUG=oxbow` shows the rest. */
+  /**
+   * Where reports go, each by `warn(obj, msg)`. Default: they become process warnings, of each code one per call site. What a report
+   * quotes of a statement is its text, so a literal in it is written down too.
+   */
   logger?: Logger | undefined;
 
   /** The clock and timers of the pool. Default the machine's. For tests: a `VirtualClock`. */

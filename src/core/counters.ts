@@ -1,24 +1,8 @@
 // What has happened so far: plain integers, three histograms and two moving averages. Owns the arithmetic only.
 
 import type { RefusalReason, RetireReason } from '../contracts/figures.ts';
+import { Average } from '../foundation/average.ts';
 import { Histogram } from '../foundation/histogram.ts';
-
-/** Weight of the newest value in a moving average: about the last ten count. */
-const WEIGHT = 0.2;
-
-/** An exponentially weighted mean; undefined until the first value. */
-export class Average {
-  /** Not a number until the first: a field that is always a double is updated in place. */
-  #mean: number = Number.NaN;
-
-  get value(): number | undefined {
-    return Number.isNaN(this.#mean) ? undefined : this.#mean;
-  }
-
-  add(ms: number): void {
-    this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean + WEIGHT * (ms - this.#mean);
-  }
-}
 
 export class Counters {
   requests = 0;
@@ -36,12 +20,12 @@ export class Counters {
   leaksReported = 0;
   leasesReclaimed = 0;
   readonly waitMs: Histogram = new Histogram();
+  /** Its `lately` is knowledge, not a counter: it stays when the rest is cleared. */
   readonly useMs: Histogram = new Histogram();
   readonly connectMs: Histogram = new Histogram();
   /** Served at once since the last reading: a plain integer on the fast path, entered into `waitMs` when read. */
   served = 0;
-  /** How long borrowers have lately held a connection, and how long connects and liveness checks have lately taken. */
-  readonly hold: Average = new Average();
+  /** How long connects and liveness checks have lately taken. */
   readonly connect: Average = new Average();
   readonly roundTrip: Average = new Average();
 

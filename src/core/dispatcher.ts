@@ -22,7 +22,13 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   readonly #home: LeaseHome<S>;
   readonly #Lease: LeaseClass<S, L>;
   readonly #checksEachLend: boolean;
+  readonly #timeoutMs: number;
+  readonly #maxWaiting: number;
   readonly #maxUses: number;
+  /** So long after it came to rest somebody looks at a connection. */
+  readonly #restMs: number;
+  /** So long after its last proof of life a connection may be lent unasked. */
+  readonly #freshMs: number;
   readonly #keepsNothing: boolean;
   #leases = 0;
   #clockGap: number;
@@ -37,9 +43,14 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#house = house;
     this.#home = home;
     this.#Lease = leaseClass;
-    const { check, idleTimeoutMs, maxUses } = house.settings;
+    const { acquireTimeoutMs, check, checkAfterIdleMs, idlePingMs, idleTimeoutMs, maxUses, maxWaiting } =
+      house.settings;
+    this.#timeoutMs = acquireTimeoutMs;
+    this.#maxWaiting = maxWaiting;
     this.#maxUses = maxUses;
     this.#keepsNothing = idleTimeoutMs === 0;
+    this.#restMs = Math.min(idleTimeoutMs, idlePingMs);
+    this.#freshMs = check === 'stale' ? checkAfterIdleMs : check === 'never' ? Infinity : -1;
     this.#lookedAt = house.clock.now();
     this.#clockGap = house.clock.wall() - this.#lookedAt;
     this.#checksEachLend = check === 'always' || check === 'custom';
@@ -61,62 +72,39 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   /** Queues a borrower. The caller has found that it may wait. */
   wait(request: Request | undefined): Promise<L> {
     const house = this.#house;
-    const timeoutMs = request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs;
+    const timeoutMs = request?.acquireTimeoutMs ?? this.#timeoutMs;
     if (timeoutMs === 0) return this.#refuseAtOnce();
-    if (house.queue.length >= house.settings.maxWaiting) {
-      return this.#refuse('queue-full', queueFullError(house.snapshot(), house.settings.maxWaiting));
-    }
+    if (house.queue.length >= this.#maxWaiting) return this.#refuseFull();
     const now = house.clock.now();
-    const { ledger } = house;
-    const origin = now < ledger.silentUntil ? undefined : ledger.asked(house.queue.length, now);
-    const waiter = new Waiter<S>(now, request, origin);
+    const waiter = new Waiter<S>(now, request, now < house.ledger.silentUntil ? undefined : this.#asked(now));
     const promise = new Promise<L>((resolve, reject) => {
       waiter.resolve = resolve as (lease: Lease<S>) => void;
       waiter.reject = reject;
     });
+    house.deadlines.join(waiter, timeoutMs);
     house.queue.push(waiter);
-    house.deadlines.set(waiter, timeoutMs, now);
     house.counters.requestsQueued += 1;
     if (request?.signal !== undefined) this.#aborts.watch(request.signal, waiter);
-    house.hold();
-    house.traffic.waiting(house.queue.length, request?.label);
+    if (!house.held) house.hold();
+    house.traffic?.waiting(house.queue.length, request?.label);
     // With all connections out nothing but a return can help.
     if (house.idle.first !== null || house.book.size < house.max) house.pump();
     return promise;
   }
 
   rest(slot: Slot<S>, now: number): void {
-    const house = this.#house;
-    if (this.#checksEachLend && house.queue.length > 0 && house.lending) {
-      slot.custody?.end();
-      const reason = house.fate(slot, now);
-      if (reason !== undefined) house.retire(slot, reason);
-      else void house.examine(slot, true);
-    } else {
-      this.verified(slot, now);
-    }
+    if (this.#checksEachLend) this.#restUnchecked(slot, now);
+    else this.verified(slot, now);
   }
 
   verified(slot: Slot<S>, now: number): void {
     const house = this.#house;
     if (slot.custody !== undefined) slot.custody.end();
-    if (this.#mayHaveToGo(slot, now)) {
-      const reason = house.fate(slot, now);
-      if (reason !== undefined) {
-        house.retire(slot, reason);
-        return;
-      }
-    }
+    if (this.#mayHaveToGo(slot, now) && this.#goes(slot, now)) return;
     house.book.move(slot, State.idle);
     const waiter = house.queue.first;
-    if (waiter !== null && house.lending) {
-      this.#handOver(slot, waiter, now);
-    } else {
-      house.idle.add(slot);
-      const { idleTimeoutMs, idlePingMs } = house.settings;
-      const lookAt = Math.min(now + idleTimeoutMs, now + idlePingMs, slot.expiresAt);
-      if (lookAt < house.nextSweepAt) house.lookBy(lookAt);
-    }
+    if (waiter !== null && house.lending) this.#handOver(slot, waiter, now);
+    else this.#layDown(slot, now);
     if (house.attentive) house.settled();
   }
 
@@ -162,14 +150,14 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const now = house.clock.now();
     const snapshot = house.snapshot();
     const first = expired[0] as Waiter<S>;
-    const explanation = this.#explain(snapshot, now - first.since, first.extension?.givenBackMs ?? 0);
+    const explanation = this.#explain(snapshot, now - first.since, first.alarm?.extension?.givenBackMs ?? 0);
     for (const waiter of expired) {
       const facts = {
         pgManners: house.settings.pgManners,
         snapshot,
         explanation,
         waitedMs: now - waiter.since,
-        givenBackMs: waiter.extension?.givenBackMs ?? 0,
+        givenBackMs: waiter.alarm?.extension?.givenBackMs ?? 0,
         timeoutMs: waiter.request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs,
         failure: relevantFailure(house, waiter.since),
         now,
@@ -180,6 +168,24 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
         withoutStack(() => timeoutError(facts)),
       );
     }
+  }
+
+  /** A connection that is asked before each lend: whoever waits gets it after that. */
+  #restUnchecked(slot: Slot<S>, now: number): void {
+    const house = this.#house;
+    if (house.queue.length > 0 && house.lending) {
+      slot.custody?.end();
+      if (!this.#goes(slot, now)) void house.examine(slot, true);
+    } else {
+      this.verified(slot, now);
+    }
+  }
+
+  #layDown(slot: Slot<S>, now: number): void {
+    const house = this.#house;
+    house.idle.add(slot);
+    const lookAt = Math.min(now + this.#restMs, slot.expiresAt);
+    if (lookAt < house.nextSweepAt) house.lookBy(lookAt);
   }
 
   /** Most returns are clear of all this, and asking for each one's fate would cost a tenth of a lend. */
@@ -196,13 +202,18 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     );
   }
 
+  #goes(slot: Slot<S>, now: number): boolean {
+    const reason = this.#house.fate(slot, now);
+    if (reason === undefined) return false;
+    this.#house.retire(slot, reason);
+    return true;
+  }
+
   /** Whether `slot` may be lent without a round trip. */
   #fresh(slot: Slot<S>, now: number): boolean {
-    const { settings } = this.#house;
     if (slot.suspect || now >= slot.expiresAt) return false;
-    if (settings.check !== 'stale') return settings.check === 'never';
-    if (now - slot.seenAt > settings.checkAfterIdleMs) return false;
-    return now - this.#lookedAt < WALL_LOOK_MS || !this.#slept(now);
+    if (now - slot.seenAt > this.#freshMs) return false;
+    return now - this.#lookedAt < WALL_LOOK_MS || this.#freshMs === Infinity || !this.#slept(now);
   }
 
   /** Looks at both clocks; a gap means that the process slept, and then every connection at rest is suspect. */
@@ -226,9 +237,23 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     slot.lease = lease;
     house.lent.push(slot);
     if (!house.held) house.hold();
-    if (now >= house.ledger.silentUntil) house.ledger.lent(lease, 2 * house.lent.length > house.max, now);
-    house.traffic.lent(slot.id, lease.id, waitedMs, label, lease.session);
+    if (now >= house.ledger.silentUntil || house.traffic !== undefined) this.#announce(lease, slot.id, now, waitedMs);
     return lease;
+  }
+
+  #announce(lease: L, id: number, now: number, waitedMs: number): void {
+    const { ledger, lent, max, traffic } = this.#house;
+    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * lent.length > max, now);
+    traffic?.lent(id, lease.id, waitedMs, lease.label, lease.session);
+  }
+
+  #asked(now: number): object | undefined {
+    const { ledger, queue } = this.#house;
+    return ledger.asked(queue.length, now);
+  }
+
+  #refuseFull(): Promise<never> {
+    return this.#refuse('queue-full', queueFullError(this.#house.snapshot(), this.#maxWaiting));
   }
 
   /** In one turn: the waiter leaves the queue and has the connection. It was alive: the dead are not in the queue. */
@@ -242,7 +267,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   /** The waiter is out of every list before it hears anything. */
   #leave(waiter: Waiter<S>): void {
     this.#house.queue.remove(waiter);
-    this.#house.deadlines.remove(waiter);
+    if (waiter.alarm !== null) this.#house.deadlines.remove(waiter.alarm);
     const signal = waiter.request?.signal;
     if (signal !== undefined) this.#aborts.forget(signal, waiter);
   }

@@ -4,7 +4,6 @@
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
-import { noEvents } from '../contracts/events.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { Closing, type Closure } from './closing.ts';
@@ -12,7 +11,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { Health as HealthCare } from './health.ts';
 import { House } from './house.ts';
 import type { Hooks, Ports, Settings } from './household.ts';
-import { type Lease, type LeaseClass, type LeaseHome, leaseClass } from './lease.ts';
+import { type Lease, type LeaseClass, leaseClass } from './lease.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Opener } from './opener.ts';
 import { Operator } from './operator.ts';
@@ -21,7 +20,6 @@ import { Reading } from './reading.ts';
 import { Recycler } from './recycler.ts';
 import { Retirement } from './retirement.ts';
 import { isSignal } from './signals.ts';
-import type { Slot } from './slot.ts';
 import { Upkeep } from './upkeep.ts';
 import type { Request } from './wait-queue.ts';
 
@@ -36,10 +34,9 @@ export interface EngineParts<S extends Session, L extends Lease<S>> {
   readonly Lease?: LeaseClass<S, L> | undefined;
 }
 
-export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements LeaseHome<S> {
+export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
   readonly #house: House<S>;
   readonly #dispatcher: Dispatcher<S, L>;
-  readonly #recycler: Recycler<S>;
   readonly #life: Lifecycle<S>;
   readonly #closing: Closing<S>;
   readonly #operator: Operator<S>;
@@ -54,8 +51,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
     const life = new Lifecycle<S>(house, quiet);
     this.#house = house;
     this.#life = life;
-    this.#dispatcher = new Dispatcher(house, this, parts.Lease ?? (leaseClass<S>() as LeaseClass<S, L>));
-    this.#recycler = new Recycler(house);
+    this.#dispatcher = new Dispatcher(house, new Recycler(house), parts.Lease ?? (leaseClass<S>() as LeaseClass<S, L>));
     this.#closing = new Closing(house, life, quiet);
     this.#operator = new Operator(house);
     this.#reading = new Reading(house);
@@ -83,23 +79,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   acquire(request?: Request): Promise<L> {
     const house = this.#house;
+    if (request !== undefined || house.phase !== 'open' || this.#operator.trimmed) return this.#ask(request);
     house.counters.requests += 1;
-    if (request !== undefined) {
-      const fault = faultOf(request);
-      if (fault !== undefined) {
-        // Not a request: it counts neither as served nor as refused.
-        house.counters.requests -= 1;
-        return Promise.reject(fault);
-      }
-      if (request.signal?.aborted) return this.#refuse('aborted', request.signal.reason);
-    }
-    if (house.phase !== 'open' || this.#operator.trimmed) {
-      const refusal = this.#admit();
-      if (refusal !== undefined) return this.#refuse(refusal.name === 'PoolPausedError' ? 'paused' : 'closed', refusal);
-      if (house.phase === 'paused') return this.#dispatcher.wait(request);
-    }
-    const lease = this.#dispatcher.take(request?.label);
-    return lease === undefined ? this.#dispatcher.wait(request) : Promise.resolve(lease);
+    const lease = this.#dispatcher.take(undefined);
+    return lease === undefined ? this.#dispatcher.wait(undefined) : Promise.resolve(lease);
   }
 
   /** Only if one is idle and needs no check; never waits and never opens the pool. */
@@ -112,14 +95,6 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
       this.#operator.untrim();
     }
     return lease;
-  }
-
-  takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
-    this.#recycler.takeBack(lease, slot, reason, now);
-  }
-
-  revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
-    this.#recycler.revoke(lease, slot, now);
   }
 
   open(options?: ReadyWait & { wait?: boolean | undefined }): Promise<void> {
@@ -163,7 +138,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   /** Whether anybody wants to hear of each lend and return (default: yes). Nothing is paid for it otherwise. */
   tellTraffic(wanted: boolean): void {
-    this.#house.traffic = wanted ? this.#house.events : noEvents;
+    this.#house.traffic = wanted ? this.#house.events : undefined;
   }
 
   snapshot(): PoolSnapshot {
@@ -188,6 +163,25 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> implements
 
   holders(): Holder[] {
     return this.#reading.holders();
+  }
+
+  /** A request that says something, or comes at a time when not everything is as usual. */
+  #ask(request: Request | undefined): Promise<L> {
+    const house = this.#house;
+    if (request !== undefined) {
+      const fault = faultOf(request);
+      // Not a request: it counts neither as served nor as refused.
+      if (fault !== undefined) return Promise.reject(fault);
+    }
+    house.counters.requests += 1;
+    if (request?.signal?.aborted) return this.#refuse('aborted', request.signal.reason);
+    if (house.phase !== 'open' || this.#operator.trimmed) {
+      const refusal = this.#admit();
+      if (refusal !== undefined) return this.#refuse(refusal.name === 'PoolPausedError' ? 'paused' : 'closed', refusal);
+      if (house.phase === 'paused') return this.#dispatcher.wait(request);
+    }
+    const lease = this.#dispatcher.take(request?.label);
+    return lease === undefined ? this.#dispatcher.wait(request) : Promise.resolve(lease);
   }
 
   #admit(): Error | undefined {

@@ -62,7 +62,7 @@ export class House<S extends Session> implements Household<S> {
   readonly explainer: Explainer;
   readonly reporter: Reporter;
   readonly events: EngineEvents;
-  traffic: Traffic;
+  traffic: Traffic | undefined;
   readonly deadlines: Deadlines;
   readonly steps: Stepper;
   readonly book: StateBook = new StateBook();
@@ -100,10 +100,12 @@ export class House<S extends Session> implements Household<S> {
     this.governor = new Governor(clock, settings);
     this.deadlines = new Deadlines(
       clock,
+      this.queue,
+      settings.acquireTimeoutMs,
       (lateMs) => {
         if (lateMs >= FROZEN_MS) this.suspectAll();
       },
-      (deadline) => this.#parts.dispatcher.timedOut(deadline as Waiter<S>),
+      (waiter) => this.#parts.dispatcher.timedOut(waiter as Waiter<S>),
       () => this.#parts.dispatcher.flushExpired(),
     );
     this.steps = new Stepper(clock, this.deadlines);

@@ -70,8 +70,8 @@ export interface Ports {
 }
 
 export interface Household<S extends Session> extends Ports {
-  /** The events of each lend and return, or the inert part while nobody listens. */
-  readonly traffic: Traffic;
+  /** Who hears of each lend and return, if anybody does. */
+  readonly traffic: Traffic | undefined;
   readonly settings: Settings;
   readonly hooks: Hooks<S>;
   readonly clock: Clock;

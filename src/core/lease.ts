@@ -6,7 +6,7 @@ import { ConnectionLostError, LeaseError } from '../contracts/errors.ts';
 import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Slot } from './slot.ts';
 
-/** What a lease needs of its engine. */
+/** Who takes back what was lent. */
 export interface LeaseHome<S extends Session> {
   now(): number;
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void;
@@ -54,6 +54,11 @@ export type LeaseClass<S extends Session, L extends Lease<S> = Lease<S>> = new (
   origin: object | undefined,
 ) => L;
 
+function releasedTwice(id: number, agoMs: number): LeaseError {
+  const message = `lease ${id} was already released ${Math.round(agoMs)} ms ago; release() must be called once per lease`;
+  return new LeaseError('LEASE_RELEASED', message);
+}
+
 /**
  * A new class of leases, for a pool to put its own methods on. Not one class to extend: one lease is made for each lend, and making one
  * of a derived class costs a sixth of a whole lend and return more (Node 20).
@@ -62,7 +67,6 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
   // Lean on purpose. Whole milliseconds need no box on the heap.
   const Class = class Lease implements LeaseOf<S> {
     readonly id: number;
-    readonly session: S;
     readonly label: string | undefined;
     origin: object | undefined;
     readonly #home: LeaseHome<S>;
@@ -75,10 +79,13 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
     constructor(home: LeaseHome<S>, slot: Slot<S>, id: number, label: string | undefined, origin: object | undefined) {
       this.#home = home;
       this.#slot = slot;
-      this.session = slot.session as S;
       this.id = id;
       this.label = label;
       this.origin = origin;
+    }
+
+    get session(): S {
+      return this.#slot.session as S;
     }
 
     /** Monotonic time of the hand-over, in milliseconds. */
@@ -128,17 +135,12 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
      */
     release(reason?: Error | boolean | null): void {
       const now = this.#home.now();
-      if (this.#releasedAt >= 0) {
-        const ago = Math.round(now - this.#releasedAt);
-        throw new LeaseError(
-          'LEASE_RELEASED',
-          `lease ${this.id} was already released ${ago} ms ago; release() must be called once per lease`,
-        );
-      }
+      if (this.#releasedAt >= 0) throw releasedTwice(this.id, now - this.#releasedAt);
       this.#releasedAt = Math.floor(now);
-      if (this.#extras?.ended !== undefined) return;
-      this.#heldMs = Math.round(now - this.#slot.lentAt);
-      this.#home.takeBack(this, this.#slot, reason, now);
+      if (this.#extras !== undefined && this.#extras.ended !== undefined) return;
+      const slot = this.#slot;
+      this.#heldMs = Math.round(now - slot.lentAt);
+      this.#home.takeBack(this, slot, reason, now);
     }
 
     /** Resolves when the connection is clean again or on its way out; at once if `release()` found it clean. */

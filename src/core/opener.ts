@@ -59,7 +59,7 @@ export class Opener<S extends Session> {
       floor: house.floor,
       max: house.max,
       concurrency: retryInMs === undefined ? governor.concurrency(now) : Infinity,
-      holdMs: house.counters.hold.value,
+      holdMs: house.counters.useMs.lately,
       connectMs: house.counters.connect.value,
     });
     if (answer.againInMs !== undefined) this.#lookAgain(answer.againInMs, now);

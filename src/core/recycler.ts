@@ -5,7 +5,7 @@ import type { Session } from '../contracts/driver.ts';
 import type { ReturnOutcome } from '../contracts/figures.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
-import type { Lease } from './lease.ts';
+import type { Lease, LeaseHome } from './lease.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Outcome, StepName } from './steps.ts';
@@ -16,26 +16,46 @@ class Spoiled extends Error {}
 /** How long a connection that nobody wants may hold its place while what runs on it is cancelled. */
 const CANCEL_MS = 1_000;
 
-export class Recycler<S extends Session> {
+/** Whether the borrower wants it replaced. */
+function isUnwanted(reason: Error | boolean | null | undefined): boolean {
+  return reason !== undefined && reason !== null && reason !== false;
+}
+
+export class Recycler<S extends Session> implements LeaseHome<S> {
   readonly #house: Household<S>;
+  /** What comes back at rest needs nothing more. */
+  readonly #trusts: boolean;
 
   constructor(house: Household<S>) {
     this.#house = house;
+    const { reset } = house.settings;
+    this.#trusts = reset === 'rollback' || reset === 'none';
+  }
+
+  now(): number {
+    return this.#house.clock.now();
   }
 
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
     const house = this.#house;
     const heldMs = this.#receive(lease, slot, reason, now);
+    if (this.#trusts && (slot.session as S).status === 'idle' && !isUnwanted(reason)) {
+      house.traffic?.returned(slot.id, lease.id, heldMs, 'clean');
+      house.rest(slot, now);
+    } else {
+      this.#look(lease, slot, reason, heldMs);
+    }
+  }
+
+  /** It does not go straight back to rest. */
+  #look(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, heldMs: number): void {
     const session = slot.session as S;
     const { status } = session;
     if (status === 'lost') {
       this.#spoiled(slot, lease, heldMs);
-      house.lose(slot, new Error('the session was found lost at its return'));
-    } else if (reason !== undefined && reason !== null && reason !== false) {
+      this.#house.lose(slot, new Error('the session was found lost at its return'));
+    } else if (isUnwanted(reason)) {
       this.#replace(slot, lease, heldMs, status === 'idle');
-    } else if (status === 'idle' && (house.settings.reset === 'rollback' || house.settings.reset === 'none')) {
-      house.traffic.returned(slot.id, lease.id, heldMs, 'clean');
-      house.rest(slot, now);
     } else {
       void this.#clean(slot, lease, heldMs, session.cancelling !== true);
     }
@@ -54,18 +74,17 @@ export class Recycler<S extends Session> {
     house.lent.remove(slot);
     house.book.move(slot, State.returning);
     house.counters.returns += 1;
-    house.counters.hold.add(heldMs);
     house.counters.useMs.record(heldMs);
     house.ledger.returned(lease);
     house.idle.used(slot, now);
     slot.seenAt = now;
-    house.traffic.released(slot.session as S, reason);
+    house.traffic?.released(slot.session as S, reason);
     return heldMs;
   }
 
   #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
     this.#house.counters.returnsBad += 1;
-    this.#house.traffic.returned(slot.id, lease.id, heldMs, 'condemned');
+    this.#house.traffic?.returned(slot.id, lease.id, heldMs, 'condemned');
   }
 
   /** The borrower does not want it reused: goodbye if it is at rest, else its statement cancelled and its socket cut. */
@@ -105,7 +124,7 @@ export class Recycler<S extends Session> {
       }
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
       if (custody.held) {
-        house.traffic.returned(slot.id, lease.id, heldMs, outcome);
+        house.traffic?.returned(slot.id, lease.id, heldMs, outcome);
         house.rest(slot, house.clock.now());
       } else {
         this.#spoiled(slot, lease, heldMs);

@@ -22,6 +22,10 @@ const LEGAL: readonly number[] = [
   0,
 ];
 
+function illegal(from: State, to: State): Error {
+  return new Error(`illegal move of a slot: ${STATE_NAMES[from]} to ${STATE_NAMES[to]}`);
+}
+
 export interface Stateful {
   state: State;
 }
@@ -49,15 +53,17 @@ export class StateBook {
 
   move(slot: Stateful, to: State): void {
     const from = slot.state;
-    if (((LEGAL[from] as number) & (1 << to)) === 0) {
-      throw new Error(`illegal move of a slot: ${STATE_NAMES[from]} to ${STATE_NAMES[to]}`);
-    }
+    if (((LEGAL[from] as number) & (1 << to)) === 0) throw illegal(from, to);
     const counts = this.#counts;
     counts[from] = (counts[from] as number) - 1;
     counts[to] = (counts[to] as number) + 1;
     slot.state = to;
-    // Every way out leads through closing.
+    if (to >= State.closing) this.#leaving(to);
+  }
+
+  /** Every way out leads through closing. */
+  #leaving(to: State): void {
     if (to === State.closing) this.living -= 1;
-    else if (to === State.gone) this.size -= 1;
+    else this.size -= 1;
   }
 }

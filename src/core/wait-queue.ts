@@ -2,7 +2,7 @@
 // what a waiter is told, is decided by others.
 
 import type { Session } from '../contracts/driver.ts';
-import type { Deadline, Extension, Group } from '../foundation/deadlines.ts';
+import type { Alarm, Queued } from '../foundation/deadlines.ts';
 import { IntrusiveList, type Linked } from '../foundation/intrusive-list.ts';
 import type { Lease } from './lease.ts';
 
@@ -13,20 +13,17 @@ export interface Request {
   readonly label?: string | undefined;
 }
 
-function nothing(): void {}
+/** Until there is a promise. */
+function unsettled(): void {}
 
 /**
  * One queued borrower. Lean on purpose: a hundred thousand of them may stand here. Its fields are declared and written in the
  * constructor: initialisers are a function of their own that V8 calls for each.
  */
-export class Waiter<S extends Session> implements Deadline, Linked<Waiter<S>> {
+export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
   declare prev: Waiter<S> | null;
   declare next: Waiter<S> | null;
-  declare duePrev: Deadline | null;
-  declare dueNext: Deadline | null;
-  declare dueGroup: Group | null;
-  declare dueAt: number;
-  declare extension: Extension | null;
+  declare alarm: Alarm | null;
   declare readonly since: number;
   declare readonly request: Request | undefined;
   /** What the ledger noted when it was asked. */
@@ -37,16 +34,12 @@ export class Waiter<S extends Session> implements Deadline, Linked<Waiter<S>> {
   constructor(since: number, request: Request | undefined, origin: object | undefined) {
     this.prev = null;
     this.next = null;
-    this.duePrev = null;
-    this.dueNext = null;
-    this.dueGroup = null;
-    this.dueAt = 0;
-    this.extension = null;
+    this.alarm = null;
     this.since = since;
     this.request = request;
     this.origin = origin;
-    this.resolve = nothing;
-    this.reject = nothing;
+    this.resolve = unsettled;
+    this.reject = unsettled;
   }
 }
 

@@ -16,9 +16,17 @@ const NOTE_EVERY_MS = 10;
 /** Our own frames and an ORM's come first. */
 const FRAMES = 24;
 
-/** Every file of this package lies below. */
-const OWN = new URL('../', import.meta.url).href;
 const FRAME = /^\s+at (?:.*?\()?((?:file:\/\/)?[^()\s]+?):(\d+):\d+\)?$/;
+/**
+ * Every file of this package lies below, as stacks name it. Read off a stack: `import.meta` stops loaders of CommonJS (Jest's) and is
+ * empty in their bundles. Undefined inside a bundle, where nothing tells our frames from the user's.
+ */
+const OWN = ownFolder(String(new Error().stack));
+
+function ownFolder(stack: string): string | undefined {
+  const [, where = ''] = FRAME.exec(stack.split('\n')[1] ?? '') ?? [];
+  return /^(.*[\\/])diagnosis[\\/]call-sites\.\w+$/.exec(where)?.[1];
+}
 
 /** The file and line of the first frame that is the user's: outside this package, and outside other packages if there is one. */
 export function siteOf(stack: string): string | undefined {
@@ -27,7 +35,7 @@ export function siteOf(stack: string): string | undefined {
     const found = FRAME.exec(line);
     if (found === null) continue;
     const [, where = '', row = ''] = found;
-    if (where.startsWith('node:') || where.startsWith(OWN) || where.startsWith(path(OWN))) continue;
+    if (where.startsWith('node:') || (OWN !== undefined && where.startsWith(OWN))) continue;
     const site = `${shortened(path(where))}:${row}`;
     if (!/[\\/]node_modules[\\/]/.test(where)) return site;
     library ??= site;

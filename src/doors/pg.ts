@@ -2,9 +2,10 @@
 // pg's own, also what is set through it (`defaults`).
 
 import pg from 'pg';
+import { type Deviation, deviations } from '../pool/deviations.ts';
 import { PgPool } from '../pool/pg-pool.ts';
 
-export { PgPool as Pool };
+export { type Deviation, deviations, PgPool as Pool };
 export const Client: typeof pg.Client = pg.Client;
 export const Query: typeof pg.Query = pg.Query;
 export const types: typeof pg.types = pg.types;

@@ -2,10 +2,14 @@
 // back (DESIGN B14); does not know what is waiting.
 //
 // Deadlines of equal length expire in the order in which they were set, so each length has a first-in first-out list, and a
-// small heap holds the lists by their (possibly outdated, never too late) next due time. Setting and removing one is O(1):
+// small heap holds the lists by their (possibly outdated, never too late) next due time. Setting and removing one is O(1).
+// Nearly all of the pool's waiters wait equally long, and they stand in a queue already: the beginning of that queue, as far as nobody
+// brought a deadline of his own, is the line, and needs no second list.
 //
-//   heap ─ 30 000 ms: w1 ⇄ w2 ⇄ w3 …        the pool's waiters, nearly all of equal length
-//        └  1 000 ms: p1 ⇄ p2               liveness checks
+//   heap ─ 30 000 ms: the line             w1 … w6, the beginning of the queue
+//        ├    250 ms: a7 ⇄ a9              alarms of w7 and w9, who have deadlines of their own
+//        ├ 30 000 ms: a8                   … and of w8, who stands behind w7
+//        └  1 000 ms: p1 ⇄ p2              liveness checks
 
 import type { Clock, Timer } from '../contracts/clock.ts';
 
@@ -18,21 +22,12 @@ const SLICE_MS = 10;
 /** … and looks at the clock this often while at it. */
 const BATCH = 128;
 
-/** Whatever waits with a deadline carries these links itself. They are the list's; a new one has nulls and a zero. */
-export interface Deadline {
-  duePrev: Deadline | null;
-  dueNext: Deadline | null;
-  dueGroup: Group | null;
-  /** Whole milliseconds: a small integer costs no box on the heap. */
-  dueAt: number;
-  extension: Extension | null;
-}
-
-/** A deadline that only calls somebody. */
-export class Alarm implements Deadline {
-  duePrev: Deadline | null = null;
-  dueNext: Deadline | null = null;
+/** A deadline that calls somebody. The links are the list's. */
+export class Alarm {
+  duePrev: Alarm | null = null;
+  dueNext: Alarm | null = null;
   dueGroup: Group | null = null;
+  /** Whole milliseconds: a small integer costs no box on the heap. */
   dueAt = 0;
   extension: Extension | null = null;
   readonly ring: () => void;
@@ -40,6 +35,23 @@ export class Alarm implements Deadline {
   constructor(ring: () => void) {
     this.ring = ring;
   }
+}
+
+/** For who waits without end: rings never, and is shared. */
+const NEVER: Alarm = new Alarm(() => {});
+
+/** Whoever stands in a queue with a deadline. */
+export interface Queued {
+  /** When it came, on the monotonic clock. */
+  readonly since: number;
+  /** None: it stands in line. */
+  alarm: Alarm | null;
+}
+
+/** In the order in which they came. */
+export interface Queue extends Iterable<Queued> {
+  readonly first: Queued | null;
+  readonly last: Queued | null;
 }
 
 /** Made only for a deadline that was ever given time back. */
@@ -53,8 +65,10 @@ export interface Extension {
 /** Deadlines of one length, in the order in which they were set. */
 export class Group {
   readonly ms: number;
-  first: Deadline | null = null;
-  last: Deadline | null = null;
+  /** It is in the heap. */
+  watched = false;
+  first: Alarm | null = null;
+  last: Alarm | null = null;
   /** Not later than the due time of `first`. */
   key = 0;
 
@@ -63,13 +77,25 @@ export class Group {
   }
 }
 
+function append(group: Group, deadline: Alarm): void {
+  deadline.dueGroup = group;
+  deadline.duePrev = group.last;
+  deadline.dueNext = null;
+  if (group.last === null) group.first = deadline;
+  else group.last.dueNext = deadline;
+  group.last = deadline;
+}
+
 export class Deadlines {
   readonly #clock: Clock;
   readonly #onLate: (lateMs: number) => void;
-  readonly #expired: (deadline: Deadline) => void;
+  readonly #expired: (queued: Queued) => void;
   readonly #afterBatch: () => void;
   readonly #groups = new Map<number, Group>();
   readonly #heap: Group[] = [];
+  /** Stands in the heap for the queue's beginning; its own list stays empty. */
+  readonly #line: Group;
+  readonly #queue: Queue;
   /** The group used last: nearly always the one that is wanted next. */
   #latest: Group | undefined;
   #timer: Timer | undefined;
@@ -77,37 +103,48 @@ export class Deadlines {
   #expiring = false;
 
   /**
-   * `onLate` hears of each late timer before anything expires; `expired` of each deadline that has passed for good and is no
-   * alarm, once it has been removed; `afterBatch` is called after each batch of them.
+   * `queue` is where those stand who wait for `lineMs`; `onLate` hears of each late timer before anything expires; `expired` of each in
+   * the queue whose deadline has passed for good, and takes it out; `afterBatch` is called after each batch of what expired.
    */
   constructor(
     clock: Clock,
+    queue: Queue,
+    lineMs: number,
     onLate: (lateMs: number) => void,
-    expired: (deadline: Deadline) => void,
+    expired: (queued: Queued) => void,
     afterBatch: () => void,
   ) {
     this.#clock = clock;
+    this.#queue = queue;
+    this.#line = new Group(lineMs);
     this.#onLate = onLate;
     this.#expired = expired;
     this.#afterBatch = afterBatch;
   }
 
   /** Sets a deadline `ms` from `now`. An infinite one is none. */
-  set(deadline: Deadline, ms: number, now: number): void {
+  set(deadline: Alarm, ms: number, now: number): void {
     if (ms === Infinity) return;
     const group = this.#latest?.ms === ms ? this.#latest : this.#groupOf(ms, now);
     deadline.dueAt = Math.ceil(now + ms);
-    deadline.dueGroup = group;
-    deadline.duePrev = group.last;
-    deadline.dueNext = null;
-    if (group.last === null) group.first = deadline;
-    else group.last.dueNext = deadline;
-    group.last = deadline;
+    append(group, deadline);
     if (!this.#expiring && deadline.dueAt < this.#armedFor) this.#arm(deadline.dueAt, now);
   }
 
+  /** Sets the deadline of one that is about to come to the end of the queue. */
+  join(queued: Queued, ms: number): void {
+    const line = this.#line;
+    const ahead = this.#queue.last;
+    if (ms !== line.ms || (ahead !== null && ahead.alarm !== null)) {
+      queued.alarm = ms === Infinity ? NEVER : new Alarm(() => this.#expired(queued));
+      this.set(queued.alarm, ms, queued.since);
+    } else if (!line.watched) {
+      this.#watchLine(queued.since);
+    }
+  }
+
   /** Takes a deadline back; does nothing if it has passed or was never set. */
-  remove(deadline: Deadline): void {
+  remove(deadline: Alarm): void {
     const group = deadline.dueGroup;
     if (group === null) return;
     const { duePrev, dueNext } = deadline;
@@ -124,7 +161,7 @@ export class Deadlines {
   stop(): void {
     this.#groups.clear();
     this.#latest = undefined;
-    this.#heap.length = 0;
+    while (this.#heap.length > 0) this.#heapPop();
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#armedFor = Infinity;
@@ -154,7 +191,10 @@ export class Deadlines {
     const late = now - this.#armedFor;
     this.#timer = undefined;
     this.#expiring = true;
-    if (late > LATE_MS) this.#onLate(late);
+    if (late > LATE_MS) {
+      this.#onLate(late);
+      this.#dissolveLine();
+    }
     // What is already complete comes in first: it may be what somebody waits for.
     this.#clock.pollPhase(() => this.#expire(now, late));
   };
@@ -163,16 +203,9 @@ export class Deadlines {
   #expire(rang: number, lateMs: number): void {
     const started = this.#clock.now();
     for (let count = 0; ; ) {
-      const deadline = this.#nextDue(rang);
-      if (deadline === null) break;
-      const fullMs = deadline.extension?.fullMs ?? (deadline.dueGroup as Group).ms;
-      this.remove(deadline);
-      const late = Math.min(lateMs, rang - deadline.dueAt);
-      if (late > LATE_MS && fullMs > 0 && (deadline.extension?.count ?? 0) < EXTENSIONS) {
-        this.#extend(deadline, fullMs, Math.min(late, fullMs));
-      } else {
-        if (deadline instanceof Alarm) deadline.ring();
-        else this.#expired(deadline);
+      const group = this.#nextDue(rang);
+      if (group === null) break;
+      if (this.#ringFirst(group, rang, lateMs)) {
         count += 1;
         if (count % BATCH === 0) {
           this.#afterBatch();
@@ -191,33 +224,83 @@ export class Deadlines {
     else this.#arm(next.key, now);
   }
 
-  #extend(deadline: Deadline, fullMs: number, backMs: number): void {
+  /** False if it was given time back instead. */
+  #ringFirst(group: Group, rang: number, lateMs: number): boolean {
+    if (group === this.#line) {
+      // Nobody in line is late: the line was dissolved.
+      this.#expired(this.#queue.first as Queued);
+      return true;
+    }
+    const alarm = group.first as Alarm;
+    const fullMs = alarm.extension?.fullMs ?? group.ms;
+    this.remove(alarm);
+    const late = Math.min(lateMs, rang - alarm.dueAt);
+    if (late > LATE_MS && fullMs > 0 && (alarm.extension?.count ?? 0) < EXTENSIONS) {
+      this.#extend(alarm, fullMs, Math.min(late, fullMs));
+      return false;
+    }
+    alarm.ring();
+    return true;
+  }
+
+  #watchLine(now: number): void {
+    const line = this.#line;
+    if (line.ms === Infinity) return;
+    line.key = now + line.ms;
+    this.#heapPush(line);
+    if (!this.#expiring && line.key < this.#armedFor) this.#arm(Math.ceil(line.key), now);
+  }
+
+  /** Time given back upsets the order of the line: whoever stands in it gets an alarm on a list that bears that. */
+  #dissolveLine(): void {
+    const list = new Group(this.#line.ms);
+    for (const queued of this.#queue) {
+      if (queued.alarm !== null) break;
+      const alarm = new Alarm(() => this.#expired(queued));
+      alarm.dueAt = Math.ceil(queued.since + list.ms);
+      queued.alarm = alarm;
+      append(list, alarm);
+    }
+    if (list.first === null) return;
+    list.key = list.first.dueAt;
+    this.#heapPush(list);
+  }
+
+  #extend(deadline: Alarm, fullMs: number, backMs: number): void {
     deadline.extension ??= { fullMs, count: 0, givenBackMs: 0 };
     deadline.extension.count += 1;
     deadline.extension.givenBackMs += backMs;
     this.set(deadline, backMs, this.#clock.now());
   }
 
-  #nextDue(now: number): Deadline | null {
+  /** The group whose first is due, or null. */
+  #nextDue(now: number): Group | null {
     for (;;) {
       const group = this.#heap[0];
       if (group === undefined || group.key > now) return null;
-      const { first } = group;
-      if (first === null) {
-        this.#groups.delete(group.ms);
+      const dueAt = group === this.#line ? this.#lineDueAt() : group.first?.dueAt;
+      if (dueAt === undefined) {
+        // A dissolved line is not in the map.
+        if (this.#groups.get(group.ms) === group) this.#groups.delete(group.ms);
         this.#latest = undefined;
         this.#heapPop();
-      } else if (first.dueAt <= now) {
-        return first;
+      } else if (dueAt <= now) {
+        return group;
       } else {
-        group.key = first.dueAt;
+        group.key = dueAt;
         this.#siftDown();
       }
     }
   }
 
+  #lineDueAt(): number | undefined {
+    const { first } = this.#queue;
+    return first?.alarm === null ? Math.ceil(first.since + this.#line.ms) : undefined;
+  }
+
   #heapPush(group: Group): void {
     const heap = this.#heap;
+    group.watched = true;
     let at = heap.length;
     heap.push(group);
     while (at > 0) {
@@ -231,9 +314,11 @@ export class Deadlines {
   }
 
   #heapPop(): void {
-    const last = this.#heap.pop() as Group;
-    if (this.#heap.length === 0) return;
-    this.#heap[0] = last;
+    const heap = this.#heap;
+    (heap[0] as Group).watched = false;
+    const last = heap.pop() as Group;
+    if (heap.length === 0) return;
+    heap[0] = last;
     this.#siftDown();
   }
 

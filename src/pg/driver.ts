@@ -7,7 +7,7 @@ import type { Driver, Fault, OpenAttempt } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import { classify, legible } from './classify.ts';
 import { destroyed, PgSession } from './session.ts';
-import { type ClientClass, internals } from './shapes.ts';
+import { type ClientClass, internals, isPgClient } from './shapes.ts';
 import { step } from './steps.ts';
 
 export interface PgDriverOptions {
@@ -41,6 +41,8 @@ export class PgDriver implements Driver<PgSession> {
     } catch (error) {
       throw legible(error);
     }
+    // Without the socket a session could neither be watched nor cut.
+    if (!isPgClient(client)) throw new OptionError('Client', Client, "pg's Client, or a class that extends it");
     // For ever: an error without a listener would end the process, lent or idle.
     client.on('error', () => {});
     this.target = `${client.host}:${client.port}/${client.database ?? ''}`;

@@ -42,7 +42,8 @@ export class PgSession implements Session {
     this.queryTimeoutMs = queryTimeoutMs;
     this.#inside = internals(client);
     this.#connection = this.#inside.connection;
-    this.#connection.on('readyForQuery', (message) => {
+    // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.
+    this.#connection.prependListener('readyForQuery', (message) => {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';
       this.quietSince = clock.now();
     });
@@ -149,7 +150,7 @@ export class PgSession implements Session {
         reject(new Error('the connection ended before its reply was read'));
       };
       // pg's own listener came first: by now it has begun the next statement, if there is one.
-      (connection as { on(event: 'readyForQuery', listener: () => void): unknown }).on('readyForQuery', done);
+      connection.on('readyForQuery', done);
       connection.once('end', ended);
     });
   }
@@ -190,14 +191,15 @@ export class PgSession implements Session {
   #noteStatements(): void {
     const connection = this.#connection;
     const { query, parse } = connection;
+    // What is given to a dead socket is not sent; that it is dead shows a turn later.
     connection.query = (text) => {
       this.#statement = text;
-      this.sent += 1;
+      if (connection.stream.writable) this.sent += 1;
       query.call(connection, text);
     };
     connection.parse = (prepared, more) => {
       this.#statement = prepared.text;
-      this.sent += 1;
+      if (connection.stream.writable) this.sent += 1;
       parse.call(connection, prepared, more);
     };
   }

@@ -6,7 +6,8 @@ import type pg from 'pg';
 
 /** Messages of the wire protocol that pg's connection emits. */
 export interface WireEvents {
-  on(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
+  prependListener(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
+  on(event: 'readyForQuery', listener: () => void): unknown;
   on(event: 'errorMessage', listener: (message: { severity?: string }) => void): unknown;
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
@@ -48,4 +49,10 @@ export type ClientClass = new (config: pg.ClientConfig) => pg.Client;
 
 export function internals(client: pg.Client): PgInternals {
   return client as unknown as PgInternals;
+}
+
+/** Whether it is pg's at heart: whatever a class calls itself, these parts are needed. */
+export function isPgClient(client: pg.Client): boolean {
+  const { connection } = client as unknown as Partial<PgInternals>;
+  return typeof connection?.on === 'function' && typeof connection.stream === 'object';
 }

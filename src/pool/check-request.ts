@@ -8,6 +8,7 @@ type Rule = (value: unknown) => string | undefined;
 
 const time: Rule = (value) =>
   typeof value === 'number' && value >= 0 ? undefined : 'a number of milliseconds from 0, or Infinity';
+const count: Rule = (value) => (Number.isInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0');
 const signal: Rule = (value) => (isSignal(value) ? undefined : 'an AbortSignal');
 const text: Rule = (value) => (typeof value === 'string' ? undefined : 'a text');
 const flag: Rule = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
@@ -42,7 +43,7 @@ const RULES: Readonly<Record<Verb, Rules>> = {
   open: { ...WAIT, wait: flag },
   close: { drainMs: time, cancelMs: time, waiting: word('reject', 'serve') },
   check: { timeoutMs: time },
-  trim: { to: time },
+  trim: { to: count },
   replaceAll: { overMs: time },
   pause: { borrowers: word('wait', 'reject') },
   resize: { min: later, max: later },

@@ -7,7 +7,8 @@ import { Pool } from './pool.ts';
 
 /**
  * The same interface; a returned connection goes to a waiter if there is one, else it is closed. `open()` proves a connection and
- * closes it. `min` must be 0; `max` still bounds the open sockets, and connects run in parallel.
+ * closes it. `min` must be 0; `max` still bounds the open sockets, and connects run in parallel. An idle timeout, by our name or pg's, has
+ * no meaning here and is passed over: one set of options serves both kinds of pool.
  */
 export class NullPool extends Pool {
   static {
@@ -18,7 +19,8 @@ export class NullPool extends Pool {
     const given: PoolOptions = typeof options === 'string' ? { connectionString: options } : options;
     const min = Number(given.min ?? 0);
     if (min !== 0) throw new OptionError('min', given.min, '0: a NullPool keeps no connection');
-    super({ connectConcurrency: 10_000, ...given, idleTimeoutMs: 0 });
+    const { idleTimeoutMs: _own, idleTimeoutMillis: _pgs, ...rest } = given;
+    super({ connectConcurrency: 10_000, ...rest, idleTimeoutMs: 0 });
   }
 
   override resize(sizes: { min?: number; max?: number }): void {

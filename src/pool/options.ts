@@ -8,6 +8,7 @@ import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
 import { PG_KEYS } from '../pg/client-keys.ts';
 import type { PgSession } from '../pg/session.ts';
+import { withVerify } from './pg-hooks.ts';
 import type { Pool } from './pool.ts';
 
 /** Every option of the pool, and every key of `pg.ClientConfig`, which goes to each client as it is. */
@@ -44,7 +45,7 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     pgManners: personality === 'pg',
   };
   const hooks: Hooks<PgSession> = {
-    configure: configure && ((session) => configure(session.client)),
+    configure: withVerify(client, configure && ((session) => configure(session.client))),
     check: typeof check === 'function' ? (session) => check(session.client) : undefined,
     reset: typeof reset === 'function' ? (session) => reset(session.client) : undefined,
     onReconnectFailed: onReconnectFailed && ((error) => onReconnectFailed(owner(), error)),

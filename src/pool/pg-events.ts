@@ -14,6 +14,7 @@ const inert = (): void => {};
 export class PgEvents implements ClientEvents {
   readonly #pool: EventEmitter;
   readonly #reporter: Reporter;
+  #coming = false;
   /** Told when `listening` may have changed. */
   onChange: () => void = () => {};
 
@@ -22,16 +23,19 @@ export class PgEvents implements ClientEvents {
     this.#reporter = reporter;
     pool.on('error', inert);
     pool.on('connect', inert);
-    const changed = (name: unknown): void => {
-      // Told of a new listener before it is one.
-      if (name === 'acquire' || name === 'release') queueMicrotask(() => this.onChange());
+    const changed = (name: unknown, coming: boolean): void => {
+      if (name !== 'acquire' && name !== 'release') return;
+      this.#coming = coming;
+      this.onChange();
+      this.#coming = false;
     };
-    pool.on('newListener', changed);
-    pool.on('removeListener', changed);
+    // Told of a new listener before it is one; in this very turn, because the next statement may borrow.
+    pool.on('newListener', (name) => changed(name, true));
+    pool.on('removeListener', (name) => changed(name, false));
   }
 
   get listening(): boolean {
-    return this.#pool.listenerCount('acquire') + this.#pool.listenerCount('release') > 0;
+    return this.#coming || this.#pool.listenerCount('acquire') + this.#pool.listenerCount('release') > 0;
   }
 
   opened(session: Session): void {

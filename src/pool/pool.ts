@@ -25,6 +25,7 @@ import { lendTo } from './lending.ts';
 import { Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
 import { PgEvents } from './pg-events.ts';
+import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
 import { PoolQuery } from './pool-query.ts';
 import type { QueryOptions } from './query.ts';
@@ -88,6 +89,7 @@ export class Pool extends Base implements AsyncDisposable {
     const personality = new.target.personality;
     const made = poolSettings(options, personality, () => this);
     const resolved = made.options;
+    const log = logObserver(made.client);
     super(pgOptions(made.client, resolved));
     const Client = (made.client.Client as ClientClass | undefined) ?? pg.Client;
     showServer(this.options, made.client, Client);
@@ -128,6 +130,7 @@ export class Pool extends Base implements AsyncDisposable {
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
     this.#engine.tellTraffic(false);
     face.onChange = () => this.#observers.listen();
+    if (log !== undefined) this.#observers.add(log);
     this.#queries = new PoolQuery(this.#engine, clock, resolved);
   }
 

@@ -28,11 +28,13 @@ export type QueryArguments = readonly [query: unknown, values?: unknown];
 /** The limits that a query brings with it, or the pool's. */
 export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   if (typeof query !== 'object' || query === null) return { timeoutMs: defaultTimeoutMs, signal: undefined };
-  const { timeoutMs, signal } = query as QueryOptions;
+  const { timeoutMs, signal, idempotent } = query as QueryOptions;
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new OptionError('timeoutMs', timeoutMs, 'a number of milliseconds above 0, or Infinity');
   }
   if (signal !== undefined && !isSignal(signal)) throw new OptionError('signal', signal, 'an AbortSignal');
+  if (idempotent !== undefined && typeof idempotent !== 'boolean')
+    throw new OptionError('idempotent', idempotent, 'true or false');
   return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
 }
 

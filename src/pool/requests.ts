@@ -5,7 +5,10 @@
 export interface AcquireOptions {
   /** Milliseconds; 0: only if at once; `Infinity`: wait for ever. Default: the pool's. */
   acquireTimeoutMs?: number | undefined;
-  /** Ends the wait in the same tick; the call rejects with `signal.reason`. */
+  /**
+   * Ends the wait in the same tick; the call rejects with `signal.reason`. In `use()` and `transaction()` an abort later on takes the
+   * connection away: what runs is cancelled, what is open rolled back.
+   */
   signal?: AbortSignal | undefined;
   /** Named in errors and in `holders()`. */
   label?: string | undefined;
@@ -15,6 +18,7 @@ export interface AcquireOptions {
 export interface TransactionOptions extends AcquireOptions {
   /** Default: the server's (`default_transaction_isolation`, as a rule `read committed`). */
   isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined;
+  /** Whether the server refuses writes. Default: the server's (`default_transaction_read_only`). */
   readOnly?: boolean | undefined;
   /** With `serializable` and `readOnly`: waits until it can run without ever failing. */
   deferrable?: boolean | undefined;
@@ -32,6 +36,7 @@ export interface CheckOptions {
 export interface WaitOptions {
   /** Milliseconds; default: the pool's `acquireTimeoutMs`. */
   timeoutMs?: number | undefined;
+  /** Ends the wait; the call rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 

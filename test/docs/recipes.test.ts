@@ -1,4 +1,4 @@
-// The programs in README and docs/recipes: extracted, compiled strictly against the built package, and run. How a block says what is
+// The programs in README, docs/guides and docs/recipes: extracted, compiled strictly against the built package, and run. How a block says what is
 // to be done with it stands in docs/recipes/README.md.
 
 import assert from 'node:assert/strict';
@@ -40,10 +40,12 @@ function programsOf(path: string): Program[] {
   return found;
 }
 
-const recipes = readdirSync(join(root, 'docs/recipes'))
-  .filter((name) => name.endsWith('.md') && name !== 'README.md')
-  .map((name) => `docs/recipes/${name}`);
-const programs = ['README.md', ...recipes].flatMap(programsOf);
+const documents = ['docs/guides', 'docs/recipes'].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.md') && name !== 'README.md')
+    .map((name) => `${folder}/${name}`),
+);
+const programs = ['README.md', ...documents].flatMap(programsOf);
 
 const server = await withServer(test, { url: false });
 const admin = await withClient(test, server.config);
@@ -72,7 +74,7 @@ writeFileSync(
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 const compiled = spawnSync(process.execPath, [tsc, '-p', work], { encoding: 'utf8' });
 
-test('every program in README and recipes compiles as strictly as the project, against the built package', () => {
+test('every program in README, guides and recipes compiles as strictly as the project, against the built package', () => {
   assert.ok(programs.length > 5, `only ${programs.length} were found`);
   assert.equal(compiled.stdout + compiled.stderr, '');
   assert.equal(compiled.status, 0);

@@ -30,8 +30,8 @@ export const mutants = [
   {
     name: 'off by one: the queue takes one more than maxWaiting',
     file: 'src/core/dispatcher.ts',
-    find: 'house.queue.length >= house.settings.maxWaiting',
-    replace: 'house.queue.length > house.settings.maxWaiting',
+    find: 'house.queue.length >= this.#maxWaiting',
+    replace: 'house.queue.length > this.#maxWaiting',
     suites: ['model', 'core'],
   },
   {
@@ -52,7 +52,7 @@ export const mutants = [
     name: 'hand-off to the dead: who has timed out stays in the queue',
     file: 'src/core/dispatcher.ts',
     find: 'this.#leave(waiter);\n    this.#expired.push(waiter);',
-    replace: 'this.#expired.push(waiter);',
+    replace: 'if (waiter.alarm === null) this.#leave(waiter);\n    this.#expired.push(waiter);',
     suites: ['model', 'core'],
   },
   {
@@ -79,29 +79,29 @@ export const mutants = [
   {
     name: 'the deadline of a borrower who was served is not removed',
     file: 'src/core/dispatcher.ts',
-    find: 'this.#house.deadlines.remove(waiter);',
+    find: 'if (waiter.alarm !== null) this.#house.deadlines.remove(waiter.alarm);',
     replace: '',
     suites: ['model', 'core'],
   },
   {
     name: 'what is being closed does not count towards max',
     file: 'src/core/states.ts',
-    find: 'if (to === State.closing) this.living -= 1;\n    else if (to === State.gone) this.size -= 1;',
+    find: 'if (to === State.closing) this.living -= 1;\n    else this.size -= 1;',
     replace: 'if (to === State.closing) {\n      this.living -= 1;\n      this.size -= 1;\n    }',
     suites: ['model', 'core'],
   },
   {
     name: 'a session comes back in a transaction and is lent without a rollback',
     file: 'src/core/recycler.ts',
-    find: "} else if (status === 'idle' && (",
-    replace: "} else if (status !== 'busy' && (",
+    find: "(slot.session as S).status === 'idle' && !",
+    replace: "(slot.session as S).status !== 'busy' && !",
     suites: ['model', 'core'],
   },
   {
     name: 'a session comes back busy and is lent with its reply outstanding',
     file: 'src/core/recycler.ts',
-    find: "} else if (status === 'idle' && (",
-    replace: "} else if (status !== 'transaction' && status !== 'failed' && (",
+    find: "(slot.session as S).status === 'idle' && !",
+    replace: "(slot.session as S).status !== 'transaction' && (slot.session as S).status !== 'failed' && !",
     suites: ['model', 'core'],
   },
   {
@@ -128,16 +128,30 @@ export const mutants = [
   {
     name: 'a stale one is lent unasked',
     file: 'src/core/dispatcher.ts',
-    find: 'if (now - slot.seenAt > settings.checkAfterIdleMs) return false;',
+    find: 'if (now - slot.seenAt > this.#freshMs) return false;',
     replace: '',
     suites: ['model', 'core'],
   },
   {
     name: 'lost time is given back for ever',
     file: 'src/foundation/deadlines.ts',
-    find: '(deadline.extension?.count ?? 0) < EXTENSIONS',
-    replace: '(deadline.extension?.count ?? 0) >= 0',
+    find: '(alarm.extension?.count ?? 0) < EXTENSIONS',
+    replace: '(alarm.extension?.count ?? 0) >= 0',
     suites: ['core'],
+  },
+  {
+    name: 'time given back lets the line expire as if it were on time',
+    file: 'src/foundation/deadlines.ts',
+    find: 'this.#dissolveLine();',
+    replace: '',
+    suites: ['core', 'model'],
+  },
+  {
+    name: 'a deadline of its own does not end the line: those behind it overtake it',
+    file: 'src/foundation/deadlines.ts',
+    find: '(ahead !== null && ahead.alarm !== null)',
+    replace: 'false',
+    suites: ['core', 'model'],
   },
   {
     name: 'replaceAll() does not begin a new generation',
@@ -163,8 +177,8 @@ export const mutants = [
   {
     name: 'a second release() reaches the next holder',
     file: 'src/core/lease.ts',
-    find: 'if (this.#releasedAt >= 0) {',
-    replace: 'if (now < 0) {',
+    find: 'if (this.#releasedAt >= 0) throw',
+    replace: 'if (now < 0) throw',
     suites: ['model', 'core'],
   },
   {

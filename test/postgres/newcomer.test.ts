@@ -80,6 +80,8 @@ test('a slip in what a request says is an error that names it', async (t) => {
     ['resize', null],
     ['open', { timeoutMs: 'x' }],
     ['trim', { to: -1 }],
+    ['trim', { to: 1.5 }],
+    ['query', { text: 'SELECT 1', idempotent: 'yes' }],
     ['observe', null],
     ['observe', { lnt: () => {} }],
   ];

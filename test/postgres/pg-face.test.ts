@@ -174,7 +174,8 @@ test('oxbow/pg takes a Client of yours, as an option or as the second argument',
 
 test('NullPool keeps nothing, hands a returned connection to a waiter, and connects in parallel up to max', async (t) => {
   assert.throws(() => new NullPool({ ...server.config, min: 1 }), OptionError);
-  const pool = new NullPool({ ...server.config, max: 3 });
+  // One set of options for both kinds of pool: idle timeouts are passed over.
+  const pool = new NullPool({ ...server.config, max: 3, idleTimeoutMs: 60_000, idleTimeoutMillis: 10_000 });
   t.after(() => pool.close());
   await pool.open();
   await eventually('the proof is gone', () => pool.snapshot().size === 0);

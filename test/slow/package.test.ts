@@ -1,10 +1,13 @@
-// The packed package: what is in it, what the linters of packages say, and that it can be used in a project of its own, in
-// JavaScript and in strict TypeScript, by import and by require.
+// The packed package: what is in it and how large that is, what the linters of packages say, and that it can be used in a project of
+// its own, in JavaScript and in strict TypeScript, by import and by require.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { ERROR_KINDS, OxbowError } from '../../src/contracts/errors.ts';
 import { packed, run, tool } from './tarball.ts';
 
 const COMPILER_OPTIONS = {
@@ -27,8 +30,64 @@ test('the package holds the build and its papers, and nothing else', () => {
     'package/CHANGELOG.md',
     'package/LICENSE',
     'package/README.md',
+    'package/docs/reference/errors.md',
     'package/package.json',
   ]);
+});
+
+test('what an error points to is in the package, and so is what that points to', () => {
+  const modules = join(folder, 'node_modules');
+  for (const docs of ERROR_KINDS.map((kind) => new OxbowError(kind, 'text').docs)) {
+    const [file = '', anchor = ''] = docs.split('#');
+    const text = readFileSync(join(modules, file), 'utf8');
+    assert.match(text, new RegExp(`^## ${anchor}$`, 'im'), docs);
+    for (const [, link = ''] of text.matchAll(/\]\(([^)#]+)/g)) {
+      assert.ok(existsSync(join(modules, dirname(file), link)), `${file} points to ${link}`);
+    }
+  }
+});
+
+/**
+ * How large things may get, in bytes: a tenth above what they were when last looked at. Three tenths of the tarball are declarations,
+ * which editors show; three are `./testing` (fault proxy, embedded server, conformance suite), a public door that nobody bundles; one
+ * and a half are the comments in the code, which a debugger steps through. There are no source maps. Raise a bound with its reason.
+ */
+const BOUNDS = {
+  tarball: 166_000,
+  '.': 32_700,
+  './pg': 32_000,
+  './null': 31_800,
+  './fastify': 32_100,
+  './core': 22_500,
+  './testing': 16_900,
+};
+
+/** What a door costs whoever bundles it: minified and compressed, without pg. */
+async function sizeOfDoor(door: string): Promise<number> {
+  const bundle = await build({
+    stdin: { contents: `export * from '${door.replace('.', 'oxbow')}';`, resolveDir: folder },
+    bundle: true,
+    minify: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    external: ['pg', 'fastify'],
+  });
+  return gzipSync(bundle.outputFiles[0]?.contents ?? assert.fail('no output'), { level: 9 }).length;
+}
+
+test('the package and each of its doors stay small', async () => {
+  const manifest: unknown = JSON.parse(readFileSync(join(folder, 'node_modules/oxbow/package.json'), 'utf8'));
+  const doors = Object.keys(Reflect.get(Object(manifest), 'exports')).filter((door) => door !== './package.json');
+  const sizes: Record<string, number> = { tarball: statSync(path).size };
+  for (const door of doors) sizes[door] = await sizeOfDoor(door);
+  assert.deepEqual(Object.keys(sizes).sort(), Object.keys(BOUNDS).sort(), 'every door has a bound');
+  const over = Object.entries(BOUNDS).filter(([name, bound]) => {
+    const size = sizes[name] ?? Infinity;
+    console.log(`${name}: ${size} of ${bound} bytes`);
+    return size > bound;
+  });
+  assert.deepEqual(over, []);
 });
 
 test('publint has nothing to say', () => {

@@ -1,0 +1,86 @@
+// Ten lines of pg-pool's suite, drawn at random (mulberry32 with seed 20261125 over the lines that have a test), each with a break of the
+// code behind it: `line` is the test that has to fail. Data, in the form of test/mutants; run by `npm run mutants -- pg-pool`.
+
+/** @type {import('../../mutants/mutants.mjs').Mutant[]} */
+export const pgPoolMutants = [
+  {
+    name: 'pg-pool: a function as the first argument of query is no mistake',
+    line: 'line 25,',
+    file: 'src/pool/face.ts',
+    find: "if (typeof text === 'function') {",
+    replace: "if (typeof text === 'symbol') {",
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: the release event always has an error',
+    line: 'line 32,',
+    file: 'src/pool/pg-events.ts',
+    find: 'reason === null || reason === false ? undefined : reason, clientOf(session)',
+    replace: "reason ?? new Error('none'), clientOf(session)",
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: a connection that could not be configured keeps its place',
+    line: 'line 64,',
+    file: 'src/core/opener.ts',
+    find: 'const fail = (fault: unknown): void => {\n      house.condemn(slot, undefined);',
+    replace: 'const fail = (fault: unknown): void => {\n      custody.end();',
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: a second release does nothing',
+    line: 'line 20,',
+    file: 'src/pool/checkout.ts',
+    find: 'if (lease.released) throw new LeaseError(',
+    replace: 'if (lease.released) return void new LeaseError(',
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: who has timed out still waits in front of the others',
+    line: 'line 6,',
+    file: 'src/core/dispatcher.ts',
+    find: 'this.#leave(waiter);\n    this.#expired.push(waiter);',
+    replace: 'this.#expired.push(waiter);',
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: the environment does not say where to connect',
+    line: 'line 41,',
+    file: 'src/pool/options.ts',
+    find: '  pools += 1;',
+    replace: "  pools += 1;\n  client.host ??= 'nowhere.invalid';",
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: of min one is taken away',
+    line: 'line 87,',
+    file: 'src/core/upkeep.ts',
+    find: 'const surplus = house.book.living > house.floor;',
+    replace: 'const surplus = house.book.living > house.floor - 1;',
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: a callback is not told why',
+    line: 'line 45,',
+    file: 'src/pool/face.ts',
+    find: '(error: Error) => queueMicrotask(() => failed(error)),',
+    replace: "() => queueMicrotask(() => failed(new Error('no connection'))),",
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: every released client is replaced',
+    line: 'line 80,',
+    file: 'src/pool/checkout.ts',
+    find: '    lease.release(reason);',
+    replace: '    lease.release(reason ?? true);',
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+  {
+    name: 'pg-pool: the connect event comes later',
+    line: 'line 29,',
+    file: 'src/pool/pg-events.ts',
+    find: "    this.#emit('connect', clientOf(session));",
+    replace: "    setTimeout(() => this.#emit('connect', clientOf(session)), 20);",
+    suites: ['peers/pg-pool/pg-pool'],
+  },
+];
