@@ -204,8 +204,8 @@ const NORMAL: readonly Line[] = [
   normal.different(
     'server',
     'connect_check',
-    'with a check a killed backend is never lent and the other one is kept; the death is reported once',
-    'the socket told the pool, check or no check, and a connection that died unasked is worth a line in the log',
+    'with a check a killed backend is never lent and the other one is kept; its death is reported, unless a check of the user found it first',
+    'idle sockets are watched, check or no check, and a connection that died unasked is worth a line in the log',
   ),
   normal.different(
     'server',
