@@ -123,7 +123,9 @@ export class House<S extends Session> implements Household<S> {
   get floor(): number {
     const { life, operator, upkeep } = this.#parts;
     if (this.phase !== 'open' && this.phase !== 'opening' && this.phase !== 'paused') return 0;
-    const base = operator.trimmed ? 0 : this.min + upkeep.spares;
+    // Who keeps nothing needs no successor for it either.
+    const spares = this.min === 0 && this.settings.idleTimeoutMs === 0 ? 0 : upkeep.spares;
+    const base = operator.trimmed ? 0 : this.min + spares;
     return Math.min(this.max, Math.max(base, life.proving));
   }
 

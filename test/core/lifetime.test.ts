@@ -123,3 +123,13 @@ test('at min without room the old one goes first and is replaced at once', async
   assert.equal(rig.engine.snapshot().idle, 2);
   assert.ok(rig.driver.peakSockets <= 2);
 });
+
+test('who keeps nothing keeps nothing for its last second either: no successor is made for it', async () => {
+  const rig = new Rig({ settings: { min: 0, max: 2, idleTimeoutMs: 0, maxLifetimeMs: 1_500 } });
+  const lease = await rig.get();
+  await rig.clock.advance(600);
+  lease.release();
+  await rig.clock.advance(20);
+  const { idle, size } = rig.engine.snapshot();
+  assert.deepEqual({ idle, size, connects: rig.engine.stats().connects }, { idle: 0, size: 0, connects: 1 });
+});
