@@ -235,15 +235,14 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     slot.lentAt = now;
     const lease = new this.#Lease(this.#home, slot, this.#leases, label, origin);
     slot.lease = lease;
-    house.lent.push(slot);
     if (!house.held) house.hold();
     if (now >= house.ledger.silentUntil || house.traffic !== undefined) this.#announce(lease, slot.id, now, waitedMs);
     return lease;
   }
 
   #announce(lease: L, id: number, now: number, waitedMs: number): void {
-    const { ledger, lent, max, traffic } = this.#house;
-    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * lent.length > max, now);
+    const { book, ledger, max, traffic } = this.#house;
+    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * book.count(State.lent) > max, now);
     traffic?.lent(id, lease.id, waitedMs, lease.label, lease.session);
   }
 
