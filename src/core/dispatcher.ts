@@ -10,7 +10,7 @@ import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
-import { type Request, Waiter } from './wait-queue.ts';
+import { Refusal, type Request, Waiter } from './wait-queue.ts';
 
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
@@ -77,9 +77,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     if (house.queue.length >= this.#maxWaiting) return this.#refuseFull();
     const now = house.clock.now();
     const waiter = new Waiter<S>(now, request, now < house.ledger.silentUntil ? undefined : this.#asked(now));
-    const promise = new Promise<L>((resolve, reject) => {
-      waiter.resolve = resolve as (lease: Lease<S>) => void;
-      waiter.reject = reject;
+    const promise = new Promise<L>((resolve) => {
+      waiter.settle = resolve as (outcome: Lease<S> | Refusal) => void;
     });
     house.deadlines.join(waiter, timeoutMs);
     house.queue.push(waiter);
@@ -260,7 +259,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#leave(waiter);
     const waitedMs = now - waiter.since;
     this.#house.counters.waitMs.record(waitedMs);
-    waiter.resolve(this.#lend(slot, now, waitedMs, waiter.request?.label, waiter.origin));
+    waiter.settle(this.#lend(slot, now, waitedMs, waiter.request?.label, waiter.origin));
   }
 
   /** The waiter is out of every list before it hears anything. */
@@ -274,7 +273,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   #reject(waiter: Waiter<S>, reason: 'timeout' | 'aborted' | 'closed' | 'connect' | 'paused', error: Error): void {
     const house = this.#house;
     house.counters.refused(reason);
-    waiter.reject(error);
+    waiter.settle(new Refusal(error));
     house.events.refused(reason, error);
   }
 

@@ -17,6 +17,23 @@ export interface Request {
 function unsettled(): void {}
 
 /**
+ * An error in the shape of something that a promise can be resolved with, and is rejected by: so a waiter keeps one function, and not a
+ * second one for what hardly ever happens, which would weigh as much as the waiter itself.
+ */
+export class Refusal {
+  readonly #error: unknown;
+
+  constructor(error: unknown) {
+    this.#error = error;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it is meant to be taken for a promise
+  then(_: unknown, reject: (error: unknown) => void): void {
+    reject(this.#error);
+  }
+}
+
+/**
  * One queued borrower. Lean on purpose: a hundred thousand of them may stand here. Its fields are declared and written in the
  * constructor: initialisers are a function of their own that V8 calls for each.
  */
@@ -28,8 +45,8 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
   declare readonly request: Request | undefined;
   /** What the ledger noted when it was asked. */
   declare readonly origin: object | undefined;
-  declare resolve: (lease: Lease<S>) => void;
-  declare reject: (error: unknown) => void;
+  /** Whoever waits hears it; a refusal one microtask later than a lease. */
+  declare settle: (outcome: Lease<S> | Refusal) => void;
 
   constructor(since: number, request: Request | undefined, origin: object | undefined) {
     this.prev = null;
@@ -38,8 +55,7 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
     this.since = since;
     this.request = request;
     this.origin = origin;
-    this.resolve = unsettled;
-    this.reject = unsettled;
+    this.settle = unsettled;
   }
 }
 

@@ -118,7 +118,9 @@ export class Borrowers {
     const { session } = lease;
     for (const other of this.all) {
       if (other === borrower) break;
-      if (!other.settled && now < other.since + other.timeoutMs) this.#complain(`${name} overtook ${other.name}`);
+      // Who has aborted or timed out has left the queue, and may hear it a microtask later.
+      const left = other.signal?.aborted === true || now >= other.since + other.timeoutMs;
+      if (!other.settled && !left) this.#complain(`${name} overtook ${other.name}`);
     }
     for (const held of this.holding) if (held.session === session) this.#complain(`${name} got what another one holds`);
     if (session.status !== 'idle' && lease.fault === undefined) {
