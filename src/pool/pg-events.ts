@@ -47,7 +47,7 @@ export class PgEvents implements ClientEvents {
   }
 
   released(session: Session, reason: unknown): void {
-    this.#emit('release', reason === null || reason === false ? undefined : reason, clientOf(session));
+    this.#emit('release', reason, clientOf(session));
   }
 
   /** Only for idle ones, as in pg: whoever holds a connection hears of its end in his own queries. */

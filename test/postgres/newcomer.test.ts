@@ -31,12 +31,13 @@ function call(target: object, name: string, ...args: unknown[]): unknown {
   return Reflect.apply(method, target, args);
 }
 
-/** What a callback was told. */
+/** What a callback was told. Who is answered by callback gets no promise beside it, as in pg. */
 function called(
-  start: (callback: (error: unknown, result?: unknown) => void) => void,
+  start: (callback: (error: unknown, result?: unknown) => void) => unknown,
 ): Promise<{ error: unknown; result: unknown }> {
   return new Promise((resolve) => {
-    start((error, result) => resolve({ error, result }));
+    const beside = start((error, result) => resolve({ error, result }));
+    assert.equal(beside, undefined, 'answered beside the callback');
   });
 }
 
@@ -63,31 +64,39 @@ test('a signal that is none is refused before it stands in the queue, and nobody
 
 test('a slip in what a request says is an error that names it', async (t) => {
   const pool = withPool(t, { ...server.config, max: 1 });
-  const slips: [string, ...unknown[]][] = [
-    ['acquire', 5],
-    ['acquire', { acquireTimeotMs: 1 }],
-    ['acquire', { timeoutMs: 1 }],
-    ['acquire', { acquireTimeoutMs: '5' }],
-    ['acquire', { acquireTimeoutMs: -1 }],
-    ['use', () => 1, 100],
-    ['use'],
-    ['transaction', 'BEGIN'],
-    ['close', { drianMs: 1 }],
-    ['close', { waiting: 'x' }],
-    ['close', 5],
-    ['pause', { borrowers: 'x' }],
-    ['resize', { mx: 3 }],
-    ['resize', null],
-    ['open', { timeoutMs: 'x' }],
-    ['trim', { to: -1 }],
-    ['trim', { to: 1.5 }],
-    ['query', { text: 'SELECT 1', idempotent: 'yes' }],
-    ['observe', null],
-    ['observe', { lnt: () => {} }],
+  // The name that the error must give, and the call.
+  const slips: [string, string, ...unknown[]][] = [
+    ['options', 'acquire', 5],
+    ['acquireTimeotMs', 'acquire', { acquireTimeotMs: 1 }],
+    ['timeoutMs', 'acquire', { timeoutMs: 1 }],
+    ['acquireTimeoutMs', 'acquire', { acquireTimeoutMs: '5' }],
+    ['acquireTimeoutMs', 'acquire', { acquireTimeoutMs: -1 }],
+    ['label', 'acquire', { label: 7 }],
+    ['options', 'use', () => 1, 100],
+    ['fn', 'use'],
+    ['fn', 'transaction', 'BEGIN'],
+    ['isolaton', 'transaction', () => 1, { isolaton: 'serializable' }],
+    ['timeout', 'ready', { timeout: 1 }],
+    ['drianMs', 'close', { drianMs: 1 }],
+    ['waiting', 'close', { waiting: 'x' }],
+    ['options', 'close', 5],
+    ['borrowers', 'pause', { borrowers: 'x' }],
+    ['mx', 'resize', { mx: 3 }],
+    ['options', 'resize', null],
+    ['timeoutMs', 'open', { timeoutMs: 'x' }],
+    ['wait', 'open', { wait: 1 }],
+    ['timeout', 'check', { timeout: 1 }],
+    ['over', 'replaceAll', { over: 1 }],
+    ['to', 'trim', { to: -1 }],
+    ['to', 'trim', { to: 1.5 }],
+    ['idempotent', 'query', { text: 'SELECT 1', idempotent: 'yes' }],
+    ['observer', 'observe', null],
+    ['lnt', 'observe', { lnt: () => {} }],
   ];
-  for (const [verb, ...args] of slips) {
+  for (const [option, verb, ...args] of slips) {
     const refused = async (): Promise<unknown> => call(pool, verb, ...args);
-    await assert.rejects(refused, { name: 'OptionError' }, `${verb}(${JSON.stringify(args)})`);
+    const expected = { name: 'OptionError', option, message: new RegExp(`"${option}"`) };
+    await assert.rejects(refused, expected, `${verb}(${JSON.stringify(args)})`);
   }
   assert.equal(pool.stats().connects, 0);
   assert.equal(pool.phase, 'created');
@@ -102,20 +111,30 @@ test('a lease and a transaction answer by callback in every form, also when they
     ['SELECT $1::int AS n', [7]],
     [{ text: 'SELECT $1::int AS n' }, [7]],
   ];
-  for (const form of forms) {
-    const { error, result } = await called((callback) => call(lease, 'query', ...form, callback));
-    assert.equal(error, undefined);
-    assert.deepEqual(Reflect.get(result as object, 'rows'), [{ n: 7 }]);
-  }
+  const answers = async (target: object): Promise<void> => {
+    for (const form of forms) {
+      const { error, result } = await called((callback) => call(target, 'query', ...form, callback));
+      assert.equal(error, undefined);
+      assert.deepEqual(Reflect.get(result as object, 'rows'), [{ n: 7 }]);
+    }
+  };
+  const refuses = async (target: object, type: typeof LeaseError | typeof StrayTransactionError): Promise<void> => {
+    for (const form of [['COMMIT'], ['COMMIT', []], [{ text: 'COMMIT' }, []]]) {
+      const { error } = await called((callback) => call(target, 'query', ...form, callback));
+      assert.ok(error instanceof type, String(error));
+    }
+  };
+  await answers(lease);
   const bad = await called((callback) => call(lease, 'query', 'SELECT 1 / 0', [], callback));
   assert.equal(Reflect.get(bad.error as object, 'code'), '22012');
   lease.release();
-  const late = await called((callback) => call(lease, 'query', 'SELECT 1', callback));
-  assert.ok(late.error instanceof LeaseError);
-  await pool.transaction(async (tx) => {
-    const { result } = await called((callback) => call(tx, 'query', 'SELECT $1::int AS n', [7], callback));
-    assert.deepEqual(Reflect.get(result as object, 'rows'), [{ n: 7 }]);
+  await refuses(lease, LeaseError);
+  const over = await pool.transaction(async (tx) => {
+    await answers(tx);
+    await refuses(tx, StrayTransactionError);
+    return tx;
   });
+  await refuses(over, LeaseError);
 });
 
 test('a callback inside the config is called with the result, and its statement is not cancelled', async (t) => {
@@ -133,7 +152,8 @@ test('nothing inside transaction() ends it behind its back', async (t) => {
   const table = freshName().replaceAll('-', '_');
   await admin.query(`CREATE TABLE ${table} (n int)`);
   const pool = withPool(t, { ...server.config, max: 1 });
-  for (const text of ['rollback', 'COMMIT', 'end', 'abort', ' -- so\n ROLLBACK WORK', 'BEGIN']) {
+  const words = ['rollback', 'COMMIT', 'end', 'abort', ' -- so\n ROLLBACK WORK', 'BEGIN'];
+  for (const text of words) {
     await rejection(
       pool.transaction(async (tx) => {
         await tx.query(`INSERT INTO ${table} VALUES (1)`);
@@ -142,6 +162,15 @@ test('nothing inside transaction() ends it behind its back', async (t) => {
       StrayTransactionError,
     );
   }
+  // Who goes on after the error is still in the same transaction: none of the words was sent.
+  await pool.transaction(async (tx) => {
+    const which = 'SELECT pg_current_xact_id()::text AS id';
+    const { rows } = await tx.query(which);
+    for (const text of words) {
+      await rejection(tx.query(text), StrayTransactionError);
+      assert.deepEqual((await tx.query(which)).rows, rows, text);
+    }
+  });
   await pool.transaction(async (tx) => {
     await tx.query('SAVEPOINT mine');
     await tx.query(`INSERT INTO ${table} VALUES (2)`);

@@ -2,12 +2,23 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import pg from 'pg';
+import pg, * as pgNames from 'pg';
 import { ConnectError, OptionError, Pool, PoolClosedError, PoolTimeoutError } from '../../src/doors/index.ts';
 import { NullPool } from '../../src/doors/null.ts';
-import oxbowPg, { Pool as PgPool } from '../../src/doors/pg.ts';
-import { eventually, killBackend, pidOf, rejection, unusedPort, withClient, withPool, withServer } from './harness.ts';
+import * as door from '../../src/doors/pg.ts';
+import {
+  eventually,
+  killBackend,
+  pidOf,
+  rejection,
+  reports,
+  unusedPort,
+  withClient,
+  withPool,
+  withServer,
+} from './harness.ts';
 
+const { default: oxbowPg, Pool: PgPool } = door;
 const server = await withServer(test);
 const admin = await withClient(test, server.config);
 
@@ -17,20 +28,25 @@ test('connect, acquire, release and remove come in pg’s order with pg’s argu
   for (const name of ['connect', 'acquire', 'release', 'remove'] as const) {
     pool.on(name, (...args: unknown[]) => seen.push([name, ...args]));
   }
+  let sizeAtRemove: number | undefined;
+  pool.on('remove', () => {
+    sizeAtRemove = pool.snapshot().size;
+  });
   await new Promise(setImmediate);
   const client = await pool.connect();
   client.release();
   const again = await pool.connect();
   const why = new Error('I do not like it');
   again.release(why);
-  await eventually('it is gone', () => pool.totalCount === 0 && seen.some(([name]) => name === 'remove'));
+  await eventually('it is gone', () => pool.snapshot().size === 0);
   assert.deepEqual(
     seen.map(([name]) => name),
     ['connect', 'acquire', 'release', 'acquire', 'release', 'remove'],
   );
   assert.deepEqual(seen[2], ['release', undefined, client]);
   assert.deepEqual(seen[4], ['release', why, client]);
-  for (const at of [0, 1, 3, 5]) assert.equal(seen[at]?.[1], client);
+  for (const at of [0, 1, 3, 5]) assert.deepEqual(seen[at]?.slice(1), [client]);
+  assert.equal(sizeAtRemove, 0, 'not before the socket has gone');
 });
 
 test('an idle connection that dies is told of by error, with the client, and only then', async (t) => {
@@ -51,19 +67,24 @@ test('an idle connection that dies is told of by error, with the client, and onl
 });
 
 test('a listener that throws harms nobody', async (t) => {
-  const warned: unknown[] = [];
-  const logger = {
-    debug: () => {},
-    info: () => {},
-    warn: (o: object) => void warned.push(Reflect.get(o, 'code')),
-    error: () => {},
-  };
-  const pool = withPool(t, { ...server.config, max: 1, logger });
-  pool.on('connect', () => {
+  const log = reports();
+  const pool = withPool(t, { ...server.config, max: 1, logger: log.logger });
+  const bad = (): void => {
     throw new Error('bad listener');
-  });
+  };
+  pool.on('connect', bad).on('acquire', bad).on('release', bad).on('error', bad).on('remove', bad);
+  await new Promise(setImmediate);
+  await killBackend(admin, await pidOf(pool));
+  await eventually('its last listener has thrown', () => log.said.length === 5);
+  assert.deepEqual(
+    log.said,
+    ['connect', 'acquire', 'release', 'error', 'remove'].map((name) => ({
+      code: 'OXBOW_CALLBACK_FAILED',
+      message: `a listener of "${name}" threw: bad listener`,
+    })),
+  );
   assert.equal((await pool.query('SELECT 1 AS one')).rows[0]?.one, 1);
-  assert.deepEqual(warned, ['OXBOW_CALLBACK_FAILED']);
+  assert.equal(pool.idleCount, 1, 'served by the next one, and that came back');
 });
 
 test('options say where a pool given by URL connects to, and keep its secrets', async (t) => {
@@ -96,11 +117,13 @@ test('health() says up, busy, down', async (t) => {
 test('assertIdle() names who took what is still lent, by file and line', async (t) => {
   const pool = withPool(t, { ...server.config, max: 2, callSites: true });
   pool.assertIdle();
+  const above = /pg-face\.test\.(?:js|ts):(\d+)/.exec(new Error().stack ?? '');
   const lease = await pool.acquire({ label: 'report' });
+  const site = `pg-face\\.test\\.(?:js|ts):${Number(above?.[1]) + 1}`;
   await lease.query('SELECT 42');
   assert.throws(
     () => pool.assertIdle(),
-    /1 still lent:\n {2}lease 1 \(report\) taken at .*pg-face\.test\.(js|ts):\d+ after SELECT 42/,
+    new RegExp(`1 still lent:\n  lease 1 \\(report\\) taken at .*${site} after SELECT 42$`),
   );
   lease.release();
   pool.assertIdle();
@@ -111,6 +134,7 @@ test('connection is asked before each attempt, and what it returns wins', async 
   const pool = withPool(t, {
     host: 'db.invalid',
     max: 2,
+    acquireTimeoutMs: 5_000,
     connection: async () => {
       asked += 1;
       return { ...server.config, application_name: `n${asked}` };
@@ -133,10 +157,17 @@ test('connection is asked before each attempt, and what it returns wins', async 
 
 test('oxbow/pg is pg’s namespace with the pool swapped', async () => {
   assert.equal(oxbowPg.Pool, PgPool);
-  assert.equal(oxbowPg.native, null);
-  assert.equal(oxbowPg.Client, pg.Client);
-  assert.equal(oxbowPg.types, pg.types);
-  assert.equal(oxbowPg.defaults, pg.defaults);
+  assert.notEqual(PgPool, pg.Pool);
+  // pg's own would look for another package first, and be that.
+  assert.equal(Object.getOwnPropertyDescriptor(oxbowPg, 'native')?.value, null);
+  assert.equal(door.native, null);
+  // As one object and by its names.
+  for (const name of Object.keys(pg)) {
+    if (name !== 'Pool' && name !== 'native') assert.equal(Reflect.get(oxbowPg, name), Reflect.get(pg, name), name);
+  }
+  for (const [name, value] of Object.entries(pgNames)) {
+    if (name !== 'Pool' && name !== 'default') assert.equal(Reflect.get(door, name), value, name);
+  }
   assert.equal(PgPool.name, 'Pool');
   const pool = new PgPool({ ...server.config, max: 1 });
   assert.ok(pool instanceof pg.Pool && pool instanceof Pool);
@@ -152,14 +183,25 @@ test('oxbow/pg is pg’s namespace with the pool swapped', async () => {
   assert.match(late.message, /^Cannot use a pool after calling end on the pool/);
 });
 
-test('oxbow/pg: a failed connect fails the one who waits for it, at once, with pg’s text in front', async () => {
-  const pool = new PgPool({ ...server.config, port: await unusedPort() });
-  for (let n = 0; n < 5; n += 1) {
+test('oxbow/pg: a failed connect fails the one who waits for it, at once, with pg’s text in front', async (t) => {
+  const pool = new PgPool({ ...server.config, port: await unusedPort(), acquireTimeoutMs: 5_000 });
+  for (let n = 1; n <= 5; n += 1) {
     const error = await rejection(pool.connect(), ConnectError);
     assert.equal(error.code, 'ECONNREFUSED');
     assert.match(error.message, /^connect ECONNREFUSED/);
+    assert.equal(pool.stats().connectsFailed, n, 'not tried again behind its back');
   }
   await pool.end();
+  // One connect, one answer: who stands behind has an attempt of his own.
+  const narrow = new PgPool({ ...server.config, port: await unusedPort(), acquireTimeoutMs: 5_000, max: 1 });
+  t.after(() => narrow.close({ drainMs: 0 }));
+  const first = rejection(narrow.connect(), ConnectError);
+  const second = rejection(narrow.connect(), ConnectError);
+  await first;
+  assert.equal(narrow.stats().connectsFailed, 1);
+  assert.equal(narrow.waitingCount, 1);
+  await second;
+  assert.equal(narrow.stats().connectsFailed, 2);
 });
 
 test('oxbow/pg takes a Client of yours, as an option or as the second argument', async () => {
@@ -174,19 +216,38 @@ test('oxbow/pg takes a Client of yours, as an option or as the second argument',
 
 test('NullPool keeps nothing, hands a returned connection to a waiter, and connects in parallel up to max', async (t) => {
   assert.throws(() => new NullPool({ ...server.config, min: 1 }), OptionError);
-  // One set of options for both kinds of pool: idle timeouts are passed over.
-  const pool = new NullPool({ ...server.config, max: 3, idleTimeoutMs: 60_000, idleTimeoutMillis: 10_000 });
-  t.after(() => pool.close());
+  let asked = 0;
+  let meet = (): void => {};
+  const met = new Promise<void>((resolve) => {
+    meet = resolve;
+  });
+  const pool = new NullPool({
+    ...server.config,
+    max: 5,
+    // One set of options for both kinds of pool: idle timeouts are passed over.
+    idleTimeoutMs: 60_000,
+    idleTimeoutMillis: 10_000,
+    acquireTimeoutMs: 5_000,
+    // The proof goes alone; of the five after it none goes on before the last has begun.
+    connection: async () => {
+      asked += 1;
+      if (asked === 6) meet();
+      if (asked > 1) await met;
+      return {};
+    },
+  });
+  t.after(() => pool.close({ drainMs: 0 }));
   await pool.open();
   await eventually('the proof is gone', () => pool.snapshot().size === 0);
-  const leases = await Promise.all([1, 2, 3].map(() => pool.acquire()));
+  const wanted = [1, 2, 3, 4, 5].map(() => pool.acquire());
+  const sixth = pool.acquire();
+  const leases = await Promise.all(wanted);
+  assert.equal(pool.waitingCount, 1);
   const pid = await pidOf(leases[0] as (typeof leases)[number]);
-  const fourth = pool.acquire();
   leases[0]?.release();
-  assert.equal(await pidOf(await fourth), pid);
-  (await fourth).release();
-  leases[1]?.release();
-  leases[2]?.release();
+  assert.equal(await pidOf(await sixth), pid);
+  (await sixth).release();
+  for (const lease of leases.slice(1)) lease.release();
   await eventually('nothing is kept', () => pool.snapshot().size === 0);
-  assert.equal(pool.stats().connects, 4);
+  assert.equal(pool.stats().connects, 6);
 });

@@ -39,25 +39,31 @@ async function setting(tx: Transaction, name: string): Promise<string | null> {
 }
 
 test('isolation, readOnly and deferrable reach the server, for this transaction alone', async (t) => {
-  const { pool } = await fixture(t);
-  const seen = await pool.transaction(
-    async (tx) => [
-      await setting(tx, 'transaction_isolation'),
-      await setting(tx, 'transaction_read_only'),
-      await setting(tx, 'transaction_deferrable'),
-    ],
-    { isolation: 'serializable', readOnly: true, deferrable: true },
-  );
-  assert.deepEqual(seen, ['serializable', 'on', 'on']);
-  assert.equal(await pool.transaction((tx) => setting(tx, 'transaction_isolation')), 'read committed');
+  const { pool } = await fixture(t, { max: 1 });
+  const modes = async (tx: Transaction): Promise<(string | null)[]> => [
+    await setting(tx, 'transaction_isolation'),
+    await setting(tx, 'transaction_read_only'),
+    await setting(tx, 'transaction_deferrable'),
+  ];
+  const all = { isolation: 'serializable', readOnly: true, deferrable: true } as const;
+  assert.deepEqual(await pool.transaction(modes, all), ['serializable', 'on', 'on']);
+  assert.deepEqual(await pool.transaction(modes), ['read committed', 'off', 'off']);
+  await pool.query('SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE');
+  const none = { isolation: 'repeatable read', readOnly: false, deferrable: false } as const;
+  assert.deepEqual(await pool.transaction(modes, none), ['repeatable read', 'off', 'off']);
+  assert.deepEqual(await pool.transaction(modes), ['serializable', 'on', 'on']);
 });
 
 test('settings are bound, local to the transaction, and gone after it', async (t) => {
   const { pool } = await fixture(t, { max: 1 });
   const tenant = "o'brien; DROP TABLE x --";
-  const inside = await pool.transaction((tx) => setting(tx, 'app.tenant'), { settings: { 'app.tenant': tenant } });
-  assert.equal(inside, tenant);
-  assert.ok(!(await pool.transaction((tx) => setting(tx, 'app.tenant'))));
+  const both = async (tx: Transaction): Promise<(string | null)[]> => [
+    await setting(tx, 'app.tenant'),
+    await setting(tx, 'app.role'),
+  ];
+  const settings = { 'app.tenant': tenant, 'app.role': 'clerk' };
+  assert.deepEqual(await pool.transaction(both, { settings }), [tenant, 'clerk']);
+  for (const left of await pool.transaction(both)) assert.ok(!left);
 });
 
 test('what cannot be meant is refused before anything is sent', async (t) => {
@@ -66,7 +72,9 @@ test('what cannot be meant is refused before anything is sent', async (t) => {
   for (const [name, options] of [
     ['isolation', { isolation: 'snapshot' }],
     ['readOnly', { readOnly: 'yes' }],
+    ['deferrable', { deferrable: 1 }],
     ['retries', { retries: -1 }],
+    ['retries', { retries: 1.5 }],
     ['settings.app.tenant', { settings: { 'app.tenant': 5 } }],
   ] as const) {
     assert.equal((await rejection(run(options), OptionError)).option, name);
@@ -88,29 +96,50 @@ test('an inner transaction that throws is undone alone', async (t) => {
     await tx.transaction(async (inner) => {
       await inner.query(`INSERT INTO ${table} VALUES (3)`);
       await inner.transaction((deepest) => deepest.query(`INSERT INTO ${table} VALUES (4)`));
+      // No statement failed: only the throw says that it is to be undone.
+      const why = new Error('I do not like it');
+      const thrown = inner.transaction(async (deepest) => {
+        await deepest.query(`INSERT INTO ${table} VALUES (5)`);
+        throw why;
+      });
+      assert.equal(await thrown.catch((error: unknown) => error), why);
     });
   });
   assert.deepEqual(await rows(), [1, 3, 4]);
 });
 
 test('rollback() undoes and ends it; the value of the function is kept', async (t) => {
-  const { pool, table, rows } = await fixture(t);
+  const log = reports();
+  const { pool, table, rows } = await fixture(t, { logger: log.logger });
+  const isOver = async (tx: Transaction): Promise<void> => {
+    await rejection(tx.query('SELECT 1'), LeaseError);
+    await rejection(tx.rollback(), LeaseError);
+    await rejection(
+      tx.transaction(() => 'not called'),
+      LeaseError,
+    );
+  };
   const value = await pool.transaction(async (tx) => {
     await tx.query(`INSERT INTO ${table} VALUES (1)`);
     await tx.rollback();
-    await rejection(tx.query('SELECT 1'), LeaseError);
-    await rejection(tx.rollback(), LeaseError);
+    const { rows: left } = await tx.client.query('SELECT pg_current_xact_id_if_assigned()::text AS id');
+    assert.deepEqual(left, [{ id: null }], 'the server has ended it by now');
+    await isOver(tx);
     return 'kept';
   });
   assert.equal(value, 'kept');
   await pool.transaction(async (tx) => {
     await tx.query(`INSERT INTO ${table} VALUES (2)`);
-    await tx.transaction(async (inner) => {
+    const inside = await tx.transaction(async (inner) => {
       await inner.query(`INSERT INTO ${table} VALUES (3)`);
       await inner.rollback();
+      await isOver(inner);
+      return 'kept inside';
     });
+    assert.equal(inside, 'kept inside');
   });
   assert.deepEqual(await rows(), [2]);
+  assert.deepEqual(log.said, [], 'and the pool found nothing left to undo');
 });
 
 test('a serialization failure is tried again as often as asked, and no more', async (t) => {
@@ -155,9 +184,11 @@ test('an error that is not the server asking for another try is not tried again'
 test('a COMMIT that a lease sends and the server answers with ROLLBACK is an error', async (t) => {
   const { pool } = await fixture(t);
   await pool.use(async (lease) => {
-    await lease.query('BEGIN');
-    await rejection(lease.query('SELECT 1 / 0'), pg.DatabaseError);
-    await rejection(lease.query('COMMIT'), TransactionRolledBackError);
+    for (const commit of ['COMMIT', ' -- so\n commit work', 'END', { text: 'COMMIT' }]) {
+      await lease.query('BEGIN');
+      await rejection(lease.query('SELECT 1 / 0'), pg.DatabaseError);
+      await rejection(lease.query(commit), TransactionRolledBackError);
+    }
   });
   assert.equal(pool.stats().rolledBack, 0, 'the server had ended it');
 });
@@ -184,22 +215,43 @@ test('an abort takes the connection away: cancelled, rolled back, lent again, an
   assert.ok(after instanceof LeaseError && after.kind === 'LEASE_REVOKED', String(after));
   assert.equal(await pidOf(pool), pid);
   assert.deepEqual(await rows(), []);
+  // Between two statements there is nothing to cancel, and the server would commit what it has.
+  const between = new AbortController();
+  const idle = pool.transaction(
+    async (tx) => {
+      await tx.query(`INSERT INTO ${table} VALUES (2)`);
+      between.abort(why);
+    },
+    { signal: between.signal },
+  );
+  assert.equal(await idle.catch((error: unknown) => error), why);
+  assert.equal(await pidOf(pool), pid);
+  assert.deepEqual(await rows(), []);
   assert.deepEqual(log.said, []);
 });
 
 test('a function that never settles does not keep its caller after the abort', async (t) => {
-  const { pool } = await fixture(t, { max: 1, returnTimeoutMs: 200 });
+  const { pool } = await fixture(t, { max: 1, returnTimeoutMs: 200, acquireTimeoutMs: 5_000 });
   const signal = AbortSignal.timeout(50);
-  const stuck = pool.use(() => new Promise<never>(() => {}), { signal });
-  assert.equal(await stuck.catch((error: unknown) => error), signal.reason);
+  let told: unknown;
+  pool
+    .use(() => new Promise<never>(() => {}), { signal })
+    .catch((error: unknown) => {
+      told = error;
+    });
+  await eventually('its caller is told', () => told !== undefined);
+  assert.ok(told === signal.reason, String(told));
   assert.equal((await pool.query('SELECT 1 AS one')).rows[0]?.one, 1, 'the connection is back all the same');
 });
 
 test('a query that was given up is cancelled, and that is nobody’s mistake either', async (t) => {
   const log = reports();
-  const { pool } = await fixture(t, { max: 1, logger: log.logger });
-  const text = 'SELECT pg_sleep(60)';
+  const { pool } = await fixture(t, { max: 1, logger: log.logger, returnTimeoutMs: 5_000 });
+  // Longer than the pool waits for a connection to come to rest, and not so long that nobody would wait for the end of it.
+  const text = 'SELECT pg_sleep(8)';
   await assert.rejects(pool.query({ text, signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
+  // The deadline below is one over waiting and running: nothing of it may go into the wait for this cancel.
+  await eventually('the connection is back', () => pool.idleCount === 1);
   await assert.rejects(pool.query({ text, timeoutMs: 50 }), { name: 'QueryTimeoutError' });
   await pool.query('SELECT 1');
   assert.equal(pool.stats().connects, 1);
