@@ -95,14 +95,6 @@ export const using: readonly Deviation[] = [
     test: 'the client of an error does not show when the error is printed',
   },
   {
-    id: 'release-event',
-    pg: 'release is emitted with whatever was passed to release()',
-    ours: 'null and false, which mean reuse, are told as undefined',
-    why: 'a listener that looks for an error need not know both',
-    doors: BOTH,
-    test: 'the release event has no reason where there is none',
-  },
-  {
     id: 'expiry-events',
     pg: 'an idle client that expires is lent and released once more, with both events',
     ours: 'remove is its only event',

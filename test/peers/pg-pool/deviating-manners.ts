@@ -27,22 +27,6 @@ deviation('the client of an error does not show when the error is printed', {
   },
 });
 
-async function reasons(b: Bench): Promise<unknown[]> {
-  const pool = b.pool({ max: 1 });
-  const told: unknown[] = [];
-  pool.on('release', (error) => told.push(error));
-  for (const reason of [null, false, undefined]) {
-    const { release } = await pool.connect();
-    Reflect.apply(release, undefined, [reason]);
-  }
-  return told;
-}
-
-deviation('the release event has no reason where there is none', {
-  theirs: async (b) => assert.deepEqual(await reasons(b), [null, false, undefined]),
-  ours: async (b) => assert.deepEqual(await reasons(b), [undefined, undefined, undefined]),
-});
-
 /** The events of a connection that expires while idle. */
 async function expiry(b: Bench): Promise<string[]> {
   const pool = b.pool({ maxLifetimeSeconds: 0.2 });

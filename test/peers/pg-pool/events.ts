@@ -78,7 +78,16 @@ same(33, async (b) => {
   const client = await pool.connect();
   const why = new Error('line 33');
   client.release(why);
-  assert.deepEqual(released, [[why, client]]);
+  // … and so is whatever else was passed.
+  for (const other of [false, null, undefined]) {
+    const { release } = await pool.connect();
+    Reflect.apply(release, undefined, [other]);
+  }
+  assert.deepEqual(released[0], [why, client]);
+  assert.deepEqual(
+    released.slice(1).map(([reason]) => reason),
+    [false, null, undefined],
+  );
 });
 
 same(34, async (b) => {
