@@ -21,7 +21,7 @@ export class Counters {
   leasesReclaimed = 0;
   readonly waitMs: Histogram = new Histogram();
   /** Its `lately` is knowledge, not a counter: it stays when the rest is cleared. */
-  readonly useMs: Histogram = new Histogram();
+  readonly useMs: Histogram = new Histogram(new Average());
   readonly connectMs: Histogram = new Histogram();
   /** Served at once since the last reading: a plain integer on the fast path, entered into `waitMs` when read. */
   served = 0;

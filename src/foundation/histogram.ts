@@ -3,7 +3,7 @@
 // (the layout of HdrHistogram with four significant bits).
 
 import type { Distribution } from '../contracts/figures.ts';
-import { Average } from './average.ts';
+import type { Average } from './average.ts';
 
 const STEPS_PER_OCTAVE = 16;
 const BITS = 4;
@@ -36,7 +36,12 @@ export class Histogram {
   #count = 0;
   #sum = 0;
   #max = 0;
-  readonly #lately = new Average();
+  readonly #lately: Average | undefined;
+
+  /** `lately`: what is to follow the latest ones. */
+  constructor(lately?: Average) {
+    this.#lately = lately;
+  }
 
   record(ms: number): void {
     this.#noted[this.#notes] = ms;
@@ -50,10 +55,10 @@ export class Histogram {
     this.#count += count;
   }
 
-  /** The mean of the latest few that were recorded one by one, or undefined if none was. */
+  /** The mean of the latest few that were recorded one by one, or undefined if none was or nothing follows them. */
   get lately(): number | undefined {
     this.#enter();
-    return this.#lately.value;
+    return this.#lately?.value;
   }
 
   read(): Distribution {
@@ -80,15 +85,21 @@ export class Histogram {
   }
 
   #enter(): void {
+    const noted = this.#noted;
+    const buckets = this.#buckets;
+    let sum = this.#sum;
+    let max = this.#max;
     for (let note = 0; note < this.#notes; note += 1) {
-      const ms = Math.max(0, this.#noted[note] as number);
-      const us = ms >= LARGEST_US / 1000 ? LARGEST_US : (ms * 1000) | 0;
+      const ms = noted[note] as number;
+      const us = ms <= 0 ? 0 : ms >= LARGEST_US / 1000 ? LARGEST_US : (ms * 1000) | 0;
       const bucket = bucketOf(us);
-      this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
-      this.#sum += ms;
-      this.#max = Math.max(this.#max, ms);
-      this.#lately.add(ms);
+      buckets[bucket] = (buckets[bucket] as number) + 1;
+      if (ms > 0) sum += ms;
+      if (ms > max) max = ms;
+      this.#lately?.add(ms);
     }
+    this.#sum = sum;
+    this.#max = max;
     this.#count += this.#notes;
     this.#notes = 0;
   }

@@ -15,8 +15,8 @@ export const pgPoolMutants = [
     name: 'pg-pool: the release event always has an error',
     line: 'line 32,',
     file: 'src/pool/pg-events.ts',
-    find: 'reason === null || reason === false ? undefined : reason, clientOf(session)',
-    replace: "reason ?? new Error('none'), clientOf(session)",
+    find: "this.#emit('release', reason, clientOf(session))",
+    replace: "this.#emit('release', reason ?? new Error('none'), clientOf(session))",
     suites: ['peers/pg-pool/pg-pool'],
   },
   {
