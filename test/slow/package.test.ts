@@ -2,12 +2,13 @@
 // its own, in JavaScript and in strict TypeScript, by import and by require.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { ERROR_KINDS, OxbowError } from '../../src/contracts/errors.ts';
+import { root } from '../laws/tree.ts';
 import { packed, run, tool } from './tarball.ts';
 
 const COMPILER_OPTIONS = {
@@ -26,13 +27,20 @@ const { path, folder } = packed();
 test('the package holds the build and its papers, and nothing else', () => {
   const names = run('tar', ['-tzf', path], folder).trim().split('\n');
   const others = names.filter((name) => !/^package\/dist\/.*\.(?:js|d\.ts)$/.test(name));
-  assert.deepEqual(others.sort(), [
-    'package/CHANGELOG.md',
-    'package/LICENSE',
-    'package/README.md',
-    'package/docs/reference/errors.md',
-    'package/package.json',
-  ]);
+  // What a user needs beside an editor and without a network.
+  const documents = ['docs/guides', 'docs/recipes', 'docs/reference'].flatMap((folder) =>
+    readdirSync(join(root, folder)).map((file) => `${folder}/${file}`),
+  );
+  const papers = [
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'README.zh-CN.md',
+    'docs/api.md',
+    'package.json',
+    ...documents,
+  ];
+  assert.deepEqual(others.sort(), papers.map((file) => `package/${file}`).sort());
 });
 
 test('what an error points to is in the package, and so is what that points to', () => {
@@ -48,14 +56,14 @@ test('what an error points to is in the package, and so is what that points to',
 });
 
 /**
- * How large things may get, in bytes: a tenth above what they were when last looked at. Three tenths of the tarball are declarations,
- * which editors show; three are `./testing` (fault proxy, embedded server, conformance suite), a public door that nobody bundles; one
- * and a half are the comments in the code, which a debugger steps through. There are no source maps. Raise a bound with its reason.
+ * How large things may get, in bytes: a tenth above what they were when last looked at. A fifth of the tarball are declarations, which
+ * editors show; a quarter are documents; a seventh is `./testing` (fault proxy, embedded server, conformance suite), a public door that
+ * nobody bundles. There are no source maps. `./pg` carries the table of deviations. Raise a bound with its reason.
  */
 const BOUNDS = {
-  tarball: 166_000,
+  tarball: 222_000,
   '.': 32_700,
-  './pg': 32_000,
+  './pg': 37_700,
   './null': 31_800,
   './fastify': 32_100,
   './core': 22_500,
