@@ -253,6 +253,8 @@ export class Deadlines {
 
   /** Time given back upsets the order of the line: whoever stands in it gets an alarm on a list that bears that. */
   #dissolveLine(): void {
+    // Who waits without end has nothing to be given back.
+    if (this.#line.ms === Infinity) return;
     const list = new Group(this.#line.ms);
     for (const queued of this.#queue) {
       if (queued.alarm !== null) break;
