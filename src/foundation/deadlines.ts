@@ -17,7 +17,7 @@ import type { Clock, Timer } from '../contracts/clock.ts';
 export const LATE_MS = 50;
 /** How often one deadline may be given lost time back. */
 const EXTENSIONS = 3;
-/** Expiring a crowd never keeps the loop longer than this at a time … */
+/** Ringing for a crowd, or giving it time back, never keeps the loop longer than this at a time … */
 const SLICE_MS = 10;
 /** … and looks at the clock this often while at it. */
 const BATCH = 128;
@@ -171,7 +171,7 @@ export class Deadlines {
     let group = this.#groups.get(ms);
     if (group === undefined) {
       group = new Group(ms);
-      group.key = now + ms;
+      group.key = Math.ceil(now + ms);
       this.#groups.set(ms, group);
       this.#heapPush(group);
     }
@@ -202,17 +202,15 @@ export class Deadlines {
   /** `rang` is when the timer fired, `lateMs` too late: what follows in slices is not lateness of the loop. */
   #expire(rang: number, lateMs: number): void {
     const started = this.#clock.now();
-    for (let count = 0; ; ) {
+    for (let count = 1; ; count += 1) {
       const group = this.#nextDue(rang);
       if (group === null) break;
-      if (this.#ringFirst(group, rang, lateMs)) {
-        count += 1;
-        if (count % BATCH === 0) {
-          this.#afterBatch();
-          if (this.#clock.now() - started >= SLICE_MS) {
-            this.#clock.pollPhase(() => this.#expire(rang, lateMs));
-            return;
-          }
+      this.#ringFirst(group, rang, lateMs);
+      if (count % BATCH === 0) {
+        this.#afterBatch();
+        if (this.#clock.now() - started >= SLICE_MS) {
+          this.#clock.pollPhase(() => this.#expire(rang, lateMs));
+          return;
         }
       }
     }
@@ -224,12 +222,12 @@ export class Deadlines {
     else this.#arm(next.key, now);
   }
 
-  /** False if it was given time back instead. */
-  #ringFirst(group: Group, rang: number, lateMs: number): boolean {
+  /** Or gives it time back instead. */
+  #ringFirst(group: Group, rang: number, lateMs: number): void {
     if (group === this.#line) {
       // Nobody in line is late: the line was dissolved.
       this.#expired(this.#queue.first as Queued);
-      return true;
+      return;
     }
     const alarm = group.first as Alarm;
     const fullMs = alarm.extension?.fullMs ?? group.ms;
@@ -237,18 +235,17 @@ export class Deadlines {
     const late = Math.min(lateMs, rang - alarm.dueAt);
     if (late > LATE_MS && fullMs > 0 && (alarm.extension?.count ?? 0) < EXTENSIONS) {
       this.#extend(alarm, fullMs, Math.min(late, fullMs));
-      return false;
+    } else {
+      alarm.ring();
     }
-    alarm.ring();
-    return true;
   }
 
   #watchLine(now: number): void {
     const line = this.#line;
     if (line.ms === Infinity) return;
-    line.key = now + line.ms;
+    line.key = Math.ceil(now + line.ms);
     this.#heapPush(line);
-    if (!this.#expiring && line.key < this.#armedFor) this.#arm(Math.ceil(line.key), now);
+    if (!this.#expiring && line.key < this.#armedFor) this.#arm(line.key, now);
   }
 
   /** Time given back upsets the order of the line: whoever stands in it gets an alarm on a list that bears that. */

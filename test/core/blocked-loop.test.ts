@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { CountingClock } from '../kit/ports.ts';
 import { errorOf, Rig, watch } from '../kit/rig.ts';
 
 test('A: a connect that completed while the loop was blocked serves its waiter', async () => {
@@ -258,4 +259,28 @@ test('a small correction of the wall clock is no sleep', async () => {
     (await rig.get()).release();
   }
   assert.equal(rig.driver.count('ping'), 0);
+});
+
+test('thousands who are given lost time back do not keep the loop for longer than others either', async () => {
+  let counting: CountingClock | undefined;
+  const rig = new Rig({
+    settings: { max: 1, acquireTimeoutMs: 1_000 },
+    // Each look at the clock takes its time.
+    wrapClock: (clock) => {
+      counting = new CountingClock(clock);
+      counting.now = () => {
+        clock.block(0.01);
+        return clock.now();
+      };
+      return counting;
+    },
+  });
+  await rig.get();
+  const asks = Array.from({ length: 5_000 }, () => rig.ask());
+  rig.clock.block(1_600);
+  await rig.clock.advance(100);
+  assert.ok(counting !== undefined && counting.polls >= 4, `in ${counting?.polls} slices`);
+  assert.ok(asks.every(({ settled }) => !settled));
+  await rig.clock.advance(2_000);
+  assert.ok(asks.every((ask) => (errorOf(ask).givenBackMs as number) > 500));
 });
