@@ -40,8 +40,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     const house = this.#house;
     const heldMs = this.#receive(lease, slot, reason, now);
     if (this.#trusts && (slot.session as S).status === 'idle' && !isUnwanted(reason)) {
-      house.traffic?.returned(slot.id, lease.id, heldMs, 'clean');
-      house.rest(slot, now);
+      if (house.traffic === undefined || this.#told(slot, lease, heldMs, 'clean')) house.rest(slot, now);
     } else {
       this.#look(lease, slot, reason, heldMs);
     }
@@ -79,6 +78,12 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     slot.seenAt = now;
     house.traffic?.released(slot.session as S, reason);
     return heldMs;
+  }
+
+  /** False if the connection died while they were told: then it is on its way out already. */
+  #told(slot: Slot<S>, lease: Lease<S>, heldMs: number, outcome: ReturnOutcome): boolean {
+    this.#house.traffic?.returned(slot.id, lease.id, heldMs, outcome);
+    return slot.state === State.returning;
   }
 
   #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
@@ -123,8 +128,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
       }
       if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
       if (custody.held) {
-        house.traffic?.returned(slot.id, lease.id, heldMs, outcome);
-        house.rest(slot, house.clock.now());
+        if (this.#told(slot, lease, heldMs, outcome)) house.rest(slot, house.clock.now());
       } else {
         this.#spoiled(slot, lease, heldMs);
       }

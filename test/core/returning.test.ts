@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { SessionStatus } from '../../src/contracts/driver.ts';
 import type { Behaviour, ScriptedCall } from '../../src/testing/scripted-driver.ts';
+import { EventLog } from '../kit/ports.ts';
 import { Rig, type RigOptions } from '../kit/rig.ts';
 
 /** One lease on a pool of one, in a state of the test's choice, and a waiter behind it. */
@@ -334,4 +335,26 @@ test('maxUses retires a connection after so many checkouts', async () => {
   }
   assert.deepEqual(pids, [1, 1, 1, 2, 2, 2, 3]);
   assert.deepEqual(rig.engine.stats().retired, { uses: 2 });
+});
+
+test('a connection that dies while others are told of its return is lost, and nobody else is the worse for it', async () => {
+  for (const [status, when] of [
+    ['idle', 'returned'],
+    ['idle', 'released'],
+    ['transaction', 'returned'],
+  ] as const) {
+    const log = new EventLog();
+    const { rig, lease } = await lent(
+      status,
+      {},
+      { ports: { events: { ...log.port, [when]: () => lease.session.kill() } } },
+    );
+    const ask = rig.ask();
+    lease.release();
+    await rig.clock.settle();
+    assert.ok(ask.lease?.session.alive, 'whoever waited has another');
+    assert.equal(rig.engine.stats().connectionsLost, 1);
+    assert.deepEqual(rig.reports.codes(), status === 'idle' ? [] : ['OXBOW_OPEN_TRANSACTION']);
+    rig.audit();
+  }
 });
