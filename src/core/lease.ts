@@ -17,6 +17,8 @@ export interface LeaseHome<S extends Session> {
 interface Extras {
   /** Why it ended, if not by `release()`: the connection died, or the pool took it away. */
   ended: Error | undefined;
+  /** When the lease began, if it has ended so: its slot may be lent again. */
+  began: number;
   aborter: AbortController | undefined;
 }
 
@@ -90,7 +92,8 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
 
     /** Monotonic time of the hand-over, in milliseconds. */
     get since(): number {
-      return this.#heldMs < 0 ? this.#slot.lentAt : this.#releasedAt - this.#heldMs;
+      if (this.#heldMs < 0) return this.#slot.lentAt;
+      return this.#extras?.ended === undefined ? this.#releasedAt - this.#heldMs : this.#extras.began;
     }
 
     /** For how long it has been held, in milliseconds; stands still after the release. */
@@ -161,15 +164,17 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
     end(error: Error): void {
       const extras = this.#rare();
       extras.ended = error;
+      extras.began = this.#slot.lentAt;
       this.#heldMs = Math.round(this.#home.now() - this.#slot.lentAt);
       extras.aborter?.abort(error);
     }
 
     #rare(): Extras {
-      this.#extras ??= { ended: undefined, aborter: undefined };
+      this.#extras ??= { ended: undefined, began: 0, aborter: undefined };
       return this.#extras;
     }
-  }; // A promise that is resolved with a lease looks for its `then`: the answer is near.
+  };
+  // A promise that is resolved with a lease looks for its `then`: so the search is short.
   Object.defineProperty(Class.prototype, 'then', { value: undefined });
   return Class;
 }

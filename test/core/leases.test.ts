@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { LeaseError } from '../../src/contracts/errors.ts';
 import { leaseClass } from '../../src/core/lease.ts';
 import { type ScriptedSession, scriptedError } from '../../src/testing/scripted-driver.ts';
 import { errorOf, Rig } from '../kit/rig.ts';
@@ -154,4 +155,33 @@ test('the pool’s own lease class is what acquire and tryAcquire give', async (
   assert.ok(lease instanceof Lease);
   lease.release();
   assert.ok(rig.engine.tryAcquire() instanceof Lease);
+});
+
+test('a lease knows for good when it began, also after its connection died or was taken away', async () => {
+  for (const end of ['died', 'revoked'] as const) {
+    const seen: number[] = [];
+    const rig = new Rig({
+      settings: { max: 1 },
+      ports: {
+        ledger: {
+          silentUntil: Infinity,
+          asked: () => undefined,
+          lent: () => {},
+          returned: ({ since }) => void seen.push(since),
+          site: () => undefined,
+        },
+      },
+    });
+    const began = rig.clock.now();
+    const lease = await rig.get();
+    await rig.clock.advance(500);
+    if (end === 'died') lease.session.kill();
+    else lease.revoke(new LeaseError('LEASE_REVOKED', 'for the test'));
+    await rig.clock.settle();
+    assert.equal(lease.since, began, end);
+    assert.deepEqual(seen, [began], `${end}, as the ledger is told`);
+    await rig.clock.advance(5_000);
+    lease.release();
+    assert.deepEqual([lease.since, lease.heldMs], [began, 500], `${end}, and released late`);
+  }
 });
