@@ -29,7 +29,8 @@ function middleOf(bucket: number): number {
 }
 
 export class Histogram {
-  readonly #buckets = new Uint32Array(BUCKETS);
+  /** Doubles: a busy pool lends more often than 2³² times in days. */
+  readonly #buckets = new Float64Array(BUCKETS);
   /** Noted and not yet entered: whoever lends a connection pays for a note only. */
   readonly #noted = new Float64Array(NOTES);
   #notes = 0;
