@@ -16,7 +16,8 @@ const NOTE_EVERY_MS = 10;
 /** Our own frames and an ORM's come first. */
 const FRAMES = 24;
 
-const FRAME = /^\s+at (?:.*?\()?((?:file:\/\/)?[^()\s]+?):(\d+):\d+\)?$/;
+/** Folders may have spaces and parentheses in their names; `<` begins what is no file. */
+const FRAME = /^\s+at (?:.*? \(|(?:async )?)([^<]+?):(\d+):\d+\)?$/;
 /**
  * Every file of this package lies below, as stacks name it. Read off a stack: `import.meta` stops loaders of CommonJS (Jest's) and is
  * empty in their bundles. Undefined inside a bundle, where nothing tells our frames from the user's.
@@ -96,7 +97,7 @@ export class CallSites implements Ledger {
   #note(now: number): object | undefined {
     if (now < this.silentUntil) return undefined;
     if (this.#mode === 'auto') {
-      this.silentUntil = Math.max(this.silentUntil, now - BURST * NOTE_EVERY_MS) + NOTE_EVERY_MS;
+      this.silentUntil = Math.max(this.silentUntil, now - (BURST - 1) * NOTE_EVERY_MS) + NOTE_EVERY_MS;
     }
     return capture();
   }
