@@ -1,7 +1,7 @@
 // The states of a slot, the one table of legal moves, and the counts that follow from them. Owns nothing else: why a slot
 // moves is decided by others. This is the page to hold in mind when reading the engine:
 //
-//   opening ──→ idle ⇄ lent ──→ returning ──→ idle
+//   opening ──→ idle ──→ lent ──→ returning ──→ idle
 //      │          └──→ returning (checked)       │        every state but gone counts towards max
 //      └──────────────→ closing ←────────────────┘
 //                          └──→ gone
