@@ -2,11 +2,16 @@
 // test runner that later replaces the globals neither freezes nor trips a pool. Owns no state but those captures.
 
 import { AsyncResource } from 'node:async_hooks';
-import { hrtime } from 'node:process';
+import process, { hrtime } from 'node:process';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Clock, Timer } from '../contracts/clock.ts';
 
-const ticks = hrtime;
+/**
+ * Jest brings a copy of `process`, in which fake timers may have replaced `hrtime` before this file is loaded: it would stand still, and
+ * with it every deadline, while the timers are the real ones.
+ */
+const machine = process.getBuiltinModule('node:process');
+const ticks = machine === process ? hrtime : machine.hrtime;
 const [bootS] = ticks();
 /** The same clock as `performance.now()`, a sixth cheaper to read (Node 20 and 24); counted from now, so that milliseconds stay small. */
 function monotonic(): number {
