@@ -128,7 +128,7 @@ export class Deadlines {
     const group = this.#latest?.ms === ms ? this.#latest : this.#groupOf(ms, now);
     deadline.dueAt = Math.ceil(now + ms);
     append(group, deadline);
-    if (!this.#expiring && deadline.dueAt < this.#armedFor) this.#arm(deadline.dueAt, now);
+    if (!this.#expiring && deadline.dueAt < this.#armedFor) this.#arm(deadline.dueAt, now, 0);
   }
 
   /** Sets the deadline of one that is about to come to the end of the queue. */
@@ -179,10 +179,11 @@ export class Deadlines {
     return group;
   }
 
-  #arm(at: number, now: number): void {
+  /** `blockedMs` ago the loop was still free. */
+  #arm(at: number, now: number, blockedMs: number): void {
     this.#timer?.cancel();
     // What fell due while others were expired is not late by what that took: lateness counts from here.
-    this.#armedFor = Math.max(at, now);
+    this.#armedFor = Math.max(at, now - blockedMs);
     this.#timer = this.#clock.timer(Math.max(0, at - now), this.#ring);
   }
 
@@ -195,12 +196,20 @@ export class Deadlines {
       this.#onLate(late);
       this.#dissolveLine();
     }
-    // What is already complete comes in first: it may be what somebody waits for.
-    this.#clock.pollPhase(() => this.#expire(now, late));
+    this.#yield(now, late, 0);
   };
 
-  /** `rang` is when the timer fired, `lateMs` too late: what follows in slices is not lateness of the loop. */
-  #expire(rang: number, lateMs: number): void {
+  /** What is already complete comes in first: it may be what somebody waits for. But others may also keep the loop. */
+  #yield(rang: number, lateMs: number, blockedMs: number): void {
+    const yielded = this.#clock.now();
+    this.#clock.pollPhase(() => {
+      const awayMs = this.#clock.now() - yielded;
+      this.#expire(rang, lateMs, awayMs > LATE_MS ? blockedMs + awayMs : blockedMs);
+    });
+  }
+
+  /** `rang` is when the timer fired, `lateMs` too late: our slices are not lateness of the loop; the `blockedMs` between them are. */
+  #expire(rang: number, lateMs: number, blockedMs: number): void {
     const started = this.#clock.now();
     for (let count = 1; ; count += 1) {
       const group = this.#nextDue(rang);
@@ -209,7 +218,7 @@ export class Deadlines {
       if (count % BATCH === 0) {
         this.#afterBatch();
         if (this.#clock.now() - started >= SLICE_MS) {
-          this.#clock.pollPhase(() => this.#expire(rang, lateMs));
+          this.#yield(rang, lateMs, blockedMs);
           return;
         }
       }
@@ -217,9 +226,8 @@ export class Deadlines {
     this.#afterBatch();
     this.#expiring = false;
     const next = this.#heap[0];
-    const now = this.#clock.now();
     if (next === undefined) this.stop();
-    else this.#arm(next.key, now);
+    else this.#arm(next.key, this.#clock.now(), blockedMs);
   }
 
   /** Or gives it time back instead. */
@@ -245,7 +253,7 @@ export class Deadlines {
     if (line.ms === Infinity) return;
     line.key = Math.ceil(now + line.ms);
     this.#heapPush(line);
-    if (!this.#expiring && line.key < this.#armedFor) this.#arm(line.key, now);
+    if (!this.#expiring && line.key < this.#armedFor) this.#arm(line.key, now, 0);
   }
 
   /** Time given back upsets the order of the line: whoever stands in it gets an alarm on a list that bears that. */

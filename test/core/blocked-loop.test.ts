@@ -284,3 +284,31 @@ test('thousands who are given lost time back do not keep the loop for longer tha
   await rig.clock.advance(2_000);
   assert.ok(asks.every((ask) => (errorOf(ask).givenBackMs as number) > 500));
 });
+
+test('a block that falls between the ring of a timer and its work is given back to those who fell due in it', async () => {
+  let block = 0;
+  const rig = new Rig({
+    settings: { max: 1, acquireTimeoutMs: 300 },
+    wrapClock: (clock) => {
+      const counting = new CountingClock(clock);
+      const { pollPhase } = counting;
+      counting.pollPhase = (then) => {
+        pollPhase(then);
+        clock.block(block);
+        block = 0;
+      };
+      return counting;
+    },
+  });
+  const held = await rig.get();
+  const other = rig.ask({ acquireTimeoutMs: 200 });
+  const ask = rig.ask();
+  block = 600;
+  await rig.clock.advance(200);
+  assert.equal(errorOf(other).givenBackMs, 0, 'it was due before');
+  await rig.clock.advance(200);
+  assert.equal(ask.settled, false);
+  held.release();
+  await rig.clock.settle();
+  assert.ok(ask.lease);
+});

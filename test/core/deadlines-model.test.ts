@@ -120,9 +120,11 @@ class World {
   /** Each callback takes so long. */
   readonly costMs: number;
   readonly reached: Map<string, number>;
-  /** When the timer rang whose expiring is under way, and when that of the one before was over. */
+  /** When the timer rang whose work is under way; and when that of the one before was over, but for what others took meanwhile. */
   #rang: number | undefined;
   #overAt = -Infinity;
+  /** For how long others kept the loop, between its turns. */
+  #blockedMs = 0;
   #toldLate = false;
   #unflushed = 0;
   #depth = 0;
@@ -210,6 +212,7 @@ class World {
   #ring(timer: Pending): void {
     this.#rang = this.clock.time;
     this.#toldLate = false;
+    this.#blockedMs = 0;
     const lateMost = Math.max(0, ...this.live.map((entry) => this.#lateness(entry)));
     timer.fire();
     assert.ok(this.#toldLate || lateMost <= LATE_MS, `nobody was told of ${lateMost} ms`);
@@ -217,6 +220,7 @@ class World {
 
   #slice(poll: Pending): void {
     const began = this.clock.time;
+    if (began - poll.at > LATE_MS) this.#blockedMs += began - poll.at;
     poll.fire();
     assert.equal(this.#unflushed, 0, 'who has expired is not left without an answer over a turn of the loop');
     // What the callbacks of one batch cost is theirs; of `afterBatch` there is one more at the end.
@@ -243,10 +247,11 @@ class World {
       if (entry.count === EXTENSIONS) this.#reach('given back three times');
     }
     this.#rang = undefined;
-    this.#overAt = this.clock.time;
+    this.#overAt = this.clock.time - this.#blockedMs;
+    if (this.#blockedMs > 0) this.#reach('blocked before a slice');
   }
 
-  /** By how much the timer was late for this one: what was due before the work of the last one was over counts from there. */
+  /** By how much the timer was late for this one: the work of the one before is no lateness. */
   #lateness(entry: Entry): number {
     return (this.#rang as number) - Math.max(entry.dueAt, this.#overAt);
   }
@@ -421,6 +426,7 @@ test('whatever joins, leaves, is late and calls back: each deadline strikes once
     'given back to one in the queue',
     'given back three times',
     'slices',
+    'blocked before a slice',
     'from within',
     'stopped',
   ]) {
