@@ -154,6 +154,27 @@ export const mutants = [
     suites: ['core', 'model'],
   },
   {
+    name: 'the line is thought to be watched when it is not: it never expires again',
+    file: 'src/foundation/deadlines.ts',
+    find: '(heap[0] as Group).watched = false;',
+    replace: '',
+    suites: ['core'],
+  },
+  {
+    name: 'the list of a dissolved line is looked at when its last member is due, not its first',
+    file: 'src/foundation/deadlines.ts',
+    find: 'list.key = list.first.dueAt;',
+    replace: 'list.key = (list.last ?? list.first).dueAt;',
+    suites: ['core'],
+  },
+  {
+    name: 'what others took between two slices is taken for the work of the pool: no block',
+    file: 'src/foundation/deadlines.ts',
+    find: 'Math.max(at, now - blockedMs)',
+    replace: 'Math.max(at, now)',
+    suites: ['core'],
+  },
+  {
     name: 'replaceAll() does not begin a new generation',
     file: 'src/core/operator.ts',
     find: 'house.generation += 1;',
