@@ -194,7 +194,7 @@ export class Deadlines {
     this.#expiring = true;
     if (late > LATE_MS) {
       this.#onLate(late);
-      this.#dissolveLine();
+      this.#dissolveLine(now);
     }
     this.#yield(now, late, 0);
   };
@@ -233,7 +233,7 @@ export class Deadlines {
   /** Or gives it time back instead. */
   #ringFirst(group: Group, rang: number, lateMs: number): void {
     if (group === this.#line) {
-      // Nobody in line is late: the line was dissolved.
+      // Nobody in line is late: else it was dissolved.
       this.#expired(this.#queue.first as Queued);
       return;
     }
@@ -256,11 +256,12 @@ export class Deadlines {
     if (!this.#expiring && line.key < this.#armedFor) this.#arm(line.key, now, 0);
   }
 
-  /** Time given back upsets the order of the line: whoever stands in it gets an alarm on a list that bears that. */
-  #dissolveLine(): void {
-    // Who waits without end has nothing to be given back.
-    if (this.#line.ms === Infinity) return;
+  /** Time given back upsets the order of the line: if its first is late, all get alarms, on a list that bears that. */
+  #dissolveLine(rang: number): void {
+    const dueAt = this.#lineDueAt();
+    if (dueAt === undefined || rang - dueAt <= LATE_MS) return;
     const list = new Group(this.#line.ms);
+    list.key = dueAt;
     for (const queued of this.#queue) {
       if (queued.alarm !== null) break;
       const alarm = new Alarm(() => this.#expired(queued));
@@ -268,8 +269,6 @@ export class Deadlines {
       queued.alarm = alarm;
       append(list, alarm);
     }
-    if (list.first === null) return;
-    list.key = list.first.dueAt;
     this.#heapPush(list);
   }
 

@@ -214,7 +214,10 @@ class World {
     this.#toldLate = false;
     this.#blockedMs = 0;
     const lateMost = Math.max(0, ...this.live.map((entry) => this.#lateness(entry)));
+    const head = this.queue.first;
+    const inLine = head?.alarm === null && this.#lateness(head.entry as Entry) <= LATE_MS;
     timer.fire();
+    assert.ok(!inLine || head.alarm === null, 'a line that nobody in it is late for stays a line');
     assert.ok(this.#toldLate || lateMost <= LATE_MS, `nobody was told of ${lateMost} ms`);
   }
 

@@ -142,7 +142,7 @@ export const mutants = [
   {
     name: 'time given back lets the line expire as if it were on time',
     file: 'src/foundation/deadlines.ts',
-    find: 'this.#dissolveLine();',
+    find: 'this.#dissolveLine(now);',
     replace: '',
     suites: ['core', 'model'],
   },
@@ -161,10 +161,10 @@ export const mutants = [
     suites: ['core'],
   },
   {
-    name: 'the list of a dissolved line is looked at when its last member is due, not its first',
+    name: 'the list of a dissolved line is looked at later than its first is due',
     file: 'src/foundation/deadlines.ts',
-    find: 'list.key = list.first.dueAt;',
-    replace: 'list.key = (list.last ?? list.first).dueAt;',
+    find: 'list.key = dueAt;',
+    replace: 'list.key = dueAt + list.ms;',
     suites: ['core'],
   },
   {
