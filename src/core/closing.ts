@@ -118,8 +118,9 @@ export class Closing<S extends Session> {
         slot.lease = undefined;
         house.ledger.returned(lease);
         const text = `lease ${lease.id} was revoked: the pool was closed and did not wait longer`;
-        house.condemn(slot, 'closed');
+        // Its borrower hears of it first, and may give it back at once, or bring it down.
         lease.end(new LeaseError('LEASE_REVOKED', text));
+        if (slot.state === State.lent) house.condemn(slot, 'closed');
       } else if (slot.state === State.returning || slot.state === State.idle) {
         house.condemn(slot, 'closed');
       } else if (slot.state === State.opening) {

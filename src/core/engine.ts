@@ -186,8 +186,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
 
   #admit(): Error | undefined {
     const refusal = this.#life.admit();
-    if (refusal === undefined) this.#operator.untrim();
-    return refusal;
+    if (refusal !== undefined) return refusal;
+    this.#operator.untrim();
+    // Whoever was told that it opens, or dials, may have closed it.
+    return this.#house.ending ? this.#life.admit() : undefined;
   }
 
   #refuse(reason: 'aborted' | 'closed' | 'paused', error: unknown): Promise<never> {

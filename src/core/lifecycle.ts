@@ -177,6 +177,8 @@ export class Lifecycle<S extends Session> {
     const house = this.#house;
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
+    // Whoever was told that it opens may have closed it.
+    if (house.ending) return Promise.reject(closedError(house.settings, this.phase));
     const timeoutMs = options.timeoutMs ?? house.settings.acquireTimeoutMs;
     return new Promise((resolve, reject) => {
       const now = house.clock.now();

@@ -246,7 +246,8 @@ export class Opener<S extends Session> {
     this.#askedAnew = false;
     house.events.opened(slot.id, ms, slot.session as S);
     house.connected();
-    house.rest(slot, now);
+    // Whoever was told may have closed the pool.
+    if (slot.state === State.opening) house.rest(slot, now);
     house.pump();
   }
 

@@ -63,7 +63,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   /** The lease is taken away from its borrower: what runs is cancelled and what is open rolled back, and that is nobody's mistake. */
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
     const heldMs = this.#receive(lease, slot, undefined, now);
-    void this.#clean(slot, lease, heldMs, false);
+    if (slot.state === State.returning) void this.#clean(slot, lease, heldMs, false);
   }
 
   #receive(lease: Lease<S>, slot: Slot<S>, reason: unknown, now: number): number {
@@ -95,6 +95,8 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   #replace(slot: Slot<S>, lease: Lease<S>, heldMs: number, atRest: boolean): void {
     const house = this.#house;
     this.#spoiled(slot, lease, heldMs);
+    // Whoever was told may have brought it down.
+    if (slot.state !== State.returning) return;
     if (atRest) house.retire(slot, 'released');
     else void this.#cancelAndCut(slot);
     house.pump();

@@ -53,13 +53,14 @@ export class Retirement<S extends Session> {
     slot.ending = 'cut';
     this.#leaveLists(slot);
     house.book.move(slot, State.closing);
-    house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
     const lease = slot.lease;
     slot.lease = undefined;
     if (lease !== undefined) {
       house.ledger.returned(lease);
       lease.end(new ConnectionLostError(`the connection of lease ${lease.id} was lost: ${error.message}`, true, error));
     }
+    // Its borrower may be the one who listens, and gives it back at once.
+    house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
     void this.#cut(slot);
     // Who died once is seldom alone: everything that was at rest before is asked, in one pass.
     house.suspectAll();
