@@ -34,7 +34,7 @@ test('where few are lent one lease in sixteen is noted, where many are each', ()
       { length: 160 },
       (_, id): LeaseRecord => ({ id, label: undefined, since: 0, origin: undefined }),
     );
-    for (const record of records) sites.lent(record, crowded, 5_000);
+    for (const record of records) sites.lent(record, crowded, 5_000, false);
     assert.equal(records.filter(({ origin }) => origin !== undefined).length, expected);
   }
 });
