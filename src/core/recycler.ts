@@ -70,6 +70,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     const house = this.#house;
     const heldMs = now - slot.lentAt;
     slot.lease = undefined;
+    house.lent.remove(slot);
     house.book.move(slot, State.returning);
     house.counters.returns += 1;
     house.counters.useMs.record(heldMs);
