@@ -70,7 +70,7 @@ export class PgDriver implements Driver<PgSession> {
   async #settings(): Promise<pg.ClientConfig> {
     const { config, connection } = this.#options;
     if (connection === undefined) return this.#withPassword(config);
-    const given: unknown = await step('settings', this.#ask('connection', connection));
+    const given: unknown = await this.#ask('connection', connection);
     if (typeof given === 'string') return this.#withPassword({ ...config, connectionString: given });
     if (typeof given === 'object' && given !== null) return this.#withPassword({ ...config, ...given });
     throw new OptionError('connection', given, 'a function that returns connection settings or a connection string');
@@ -85,12 +85,14 @@ export class PgDriver implements Driver<PgSession> {
   }
 
   /** Calls a function of the user's; what it throws is kept in mind as that of this option. */
-  #ask<T>(option: string, fn: () => T | Promise<T>): Promise<T> {
-    return new Promise<T>((resolve) => resolve(fn())).catch((thrown: unknown) => {
+  async #ask<T>(option: string, fn: () => T | Promise<T>): Promise<T> {
+    try {
+      return await step('settings', Promise.resolve(fn()));
+    } catch (thrown) {
       const error = legible(thrown);
       this.#thrown.set(error, option);
       throw error;
-    });
+    }
   }
 
   thrownBy(error: unknown): string | undefined {
