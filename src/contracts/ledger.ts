@@ -19,8 +19,8 @@ export interface Ledger {
   readonly silentUntil: number;
   /** Times are the monotonic clock's. Somebody begins to wait behind `waiting` others. What is returned becomes the `origin` of the lease it will get. */
   asked(waiting: number, now: number): object | undefined;
-  /** `crowded`: with this one more than half of `max` is lent. */
-  lent(record: LeaseRecord, crowded: boolean, now: number): void;
+  /** `crowded`: with this one more than half of `max` is lent. `waited`: what is on the stack is whoever gave it back, not the borrower. */
+  lent(record: LeaseRecord, crowded: boolean, now: number, waited: boolean): void;
   returned(record: LeaseRecord): void;
   /** `file:line` where the lease was taken, if it was noted. */
   site(record: LeaseRecord): string | undefined;

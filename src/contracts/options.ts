@@ -184,8 +184,9 @@ export interface EngineOptions<C = unknown, P = unknown> {
   callSites?: boolean | 'auto' | undefined;
 
   /**
-   * Where reports go, each by `warn(obj, msg)`. Default: they become process warnings, of each code one per call site. What a report
-   * quotes of a statement is its text, so a literal in it is written down too.
+   * Where reports go, each by `warn(obj, msg)`. Default: they become process warnings, of each code one per call site; with
+   * `NODE_DEBUG=oxbow` every event is written to stderr as well. What a report quotes of a statement is its text, so a literal in it is
+   * written down too.
    */
   logger?: Logger | undefined;
 

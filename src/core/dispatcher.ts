@@ -14,6 +14,8 @@ import { Refusal, type Request, Waiter } from './wait-queue.ts';
 
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
+/** Instead of a time that was waited. */
+const AT_ONCE = -1;
 /** The second clock is looked at once in this time at most: it costs as much as the rest of a lend. */
 const WALL_LOOK_MS = 1;
 
@@ -66,7 +68,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     if (!this.#fresh(slot, now)) return undefined;
     house.idle.remove(slot);
     house.counters.served += 1;
-    return this.#lend(slot, now, 0, label, undefined);
+    return this.#lend(slot, now, AT_ONCE, label, undefined);
   }
 
   /** Queues a borrower. The caller has found that it may wait. */
@@ -241,8 +243,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
 
   #announce(lease: L, id: number, now: number, waitedMs: number): void {
     const { book, ledger, max, traffic } = this.#house;
-    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * book.count(State.lent) > max, now);
-    traffic?.lent(id, lease.id, waitedMs, lease.label, lease.session);
+    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * book.count(State.lent) > max, now, waitedMs !== AT_ONCE);
+    traffic?.lent(id, lease.id, Math.max(0, waitedMs), lease.label, lease.session);
   }
 
   #asked(now: number): object | undefined {

@@ -77,8 +77,8 @@ export class CallSites implements Ledger {
     return this.#mode === 'always' || waiting < MOST_WAITING ? this.#note(now) : undefined;
   }
 
-  lent(record: LeaseRecord, crowded: boolean, now: number): void {
-    if (record.origin !== undefined) return;
+  lent(record: LeaseRecord, crowded: boolean, now: number, waited: boolean): void {
+    if (record.origin !== undefined || waited) return;
     if (this.#mode === 'auto' && !crowded) {
       this.#count = (this.#count + 1) % ONE_IN;
       if (this.#count !== 0) return;

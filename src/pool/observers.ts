@@ -19,7 +19,7 @@ export interface ClientEvents {
   closed(session: Session): void;
 }
 
-const EVENTS: readonly string[] = [...Object.keys(noEvents).filter((name) => name !== 'released'), 'report'];
+export const EVENTS: readonly string[] = [...Object.keys(noEvents).filter((name) => name !== 'released'), 'report'];
 
 type EventName = keyof Observer;
 type Payload<N extends EventName> = Parameters<Observer[N]>[0];

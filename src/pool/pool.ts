@@ -18,11 +18,12 @@ import { PgDriver } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import { checkFunction, checkRequest } from './check-request.ts';
+import { debugObserver } from './debug-log.ts';
 import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
 import { lendTo } from './lending.ts';
-import { Observers } from './observers.ts';
+import { EVENTS, Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
 import { PgEvents } from './pg-events.ts';
 import { logObserver } from './pg-hooks.ts';
@@ -131,7 +132,8 @@ export class Pool extends Base implements AsyncDisposable {
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
     this.#engine.tellTraffic(false);
     face.onChange = () => this.#observers.listen();
-    if (log !== undefined) this.#observers.add(log);
+    const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
+    for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
     this.#queries = new PoolQuery(this.#engine, clock, resolved);
   }
 

@@ -17,7 +17,10 @@ export interface Transaction {
   readonly id: number;
   readonly heldMs: number;
   query: Lease['query'];
-  /** A transaction inside this one (a savepoint): undone alone if `fn` throws. */
+  /**
+   * A transaction inside this one (a savepoint): undone alone if `fn` throws. One at a time, since a connection has one stack of them:
+   * a second one while the first is open is refused. Statements of this one belong to it meanwhile.
+   */
   transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T>;
   /** Undoes everything and ends it; `transaction()` then resolves with what its function returns. */
   rollback(): Promise<void>;
@@ -66,6 +69,7 @@ function settingsOf(settings: TransactionOptions['settings']): Plan['settings'] 
 }
 
 const ROLLED_BACK = 'the transaction is over: it was rolled back by rollback()';
+const ABANDONED = 'the transaction is over: the one around it ended while this one was open';
 
 /** A transaction, or one inside it: the same, but for the words that begin and end it. */
 class Work implements Transaction {
@@ -76,6 +80,8 @@ class Work implements Transaction {
   readonly #depth: number;
   #over: string | undefined;
   #failure: unknown;
+  /** The one inside this one that is open. */
+  #inner: Work | undefined;
 
   constructor(lease: Lease, depth = 0) {
     this.#lease = lease;
@@ -116,14 +122,22 @@ class Work implements Transaction {
     return this.#over === ROLLED_BACK;
   }
 
-  /** Its function has settled. */
-  end(): void {
+  get abandoned(): boolean {
+    return this.#over === ABANDONED;
+  }
+
+  /** Its function has settled. False if one inside it is still open: nobody knows any more what it would have done. */
+  end(): boolean {
     this.#over ??= 'the transaction is over: its function has settled';
+    const complete = this.#inner === undefined;
+    this.#abandonInner();
+    return complete;
   }
 
   async rollback(): Promise<void> {
     if (this.#over !== undefined) throw this.#usedTooLate();
     this.#over = ROLLED_BACK;
+    this.#abandonInner();
     await this.undo();
   }
 
@@ -135,11 +149,34 @@ class Work implements Transaction {
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
     if (this.#over !== undefined) throw this.#usedTooLate();
+    if (this.#inner !== undefined) {
+      throw new StrayTransactionError(
+        'SAVEPOINT',
+        'was not sent: another transaction inside this one is open; await it first, or use its own transaction()',
+      );
+    }
     const inner = new Work(this.#lease, this.#depth + 1);
-    await this.#lease.query(`SAVEPOINT oxbow_${this.#depth + 1}`);
-    const value = await settle(inner, fn);
-    if (!inner.rolledBack) await this.#lease.query(`RELEASE SAVEPOINT oxbow_${this.#depth + 1}`);
-    return value;
+    this.#inner = inner;
+    try {
+      await this.#lease.query(`SAVEPOINT oxbow_${this.#depth + 1}`);
+      const value = await settle(inner, fn);
+      if (!inner.rolledBack) await this.#lease.query(`RELEASE SAVEPOINT oxbow_${this.#depth + 1}`);
+      return value;
+    } finally {
+      if (this.#inner === inner) this.#inner = undefined;
+    }
+  }
+
+  #abandonInner(): void {
+    const inner = this.#inner;
+    this.#inner = undefined;
+    inner?.abandon();
+  }
+
+  /** The one around it ended. */
+  abandon(): void {
+    this.#over ??= ABANDONED;
+    this.#abandonInner();
   }
 
   #faultOf(query: unknown): Error | undefined {
@@ -162,17 +199,24 @@ class Work implements Transaction {
   }
 }
 
+const LEFT_OPEN =
+  'was not sent: the function returned while a transaction inside it was still open; all of it was rolled back (await what it starts)';
+
 /** Runs the function of a transaction; if it throws, what it did is taken back, and its error is the caller's. */
 async function settle<T>(work: Work, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
   try {
+    // It may have been given up before its savepoint was there, or by the time its function is through.
+    if (work.abandoned) throw new LeaseError('LEASE_RELEASED', ABANDONED);
     const value = await fn(work);
-    work.end();
+    if (work.abandoned) throw new LeaseError('LEASE_RELEASED', ABANDONED);
+    const { rolledBack } = work;
+    if (!work.end() && !rolledBack) throw new StrayTransactionError('COMMIT', LEFT_OPEN);
     return value;
   } catch (error) {
-    const { rolledBack } = work;
+    const gone = work.rolledBack || work.abandoned;
     work.end();
     // If even this fails the connection is not at rest, and the return path deals with it; the caller needs the first error.
-    if (!rolledBack) await work.undo().catch(() => {});
+    if (!gone) await work.undo().catch(() => {});
     throw error;
   }
 }
@@ -188,7 +232,8 @@ async function once<T>(lease: PoolLease, plan: Plan, fn: (tx: Transaction) => T 
   if (lease.session.status === 'idle') {
     throw new StrayTransactionError(
       'COMMIT',
-      'was not sent: a statement inside transaction() had ended the transaction already',
+      'was not sent: a statement inside transaction() had ended the transaction already; if that was a COMMIT, its work is kept, ' +
+        'and whatever ran after it was on its own',
     );
   }
   try {
@@ -212,6 +257,9 @@ function mayTryAgain(error: unknown): boolean {
   return typeof cause === 'object' && cause !== null && AGAIN.has(Reflect.get(cause, 'code'));
 }
 
+/** Leases on which a transaction runs or is about to: a connection has one at a time. */
+const inTransactions = new WeakSet<Lease>();
+
 /** BEGIN, `fn`, COMMIT; again on a serialization failure or a deadlock, as often as `retries` says. */
 export async function inTransaction<T>(
   lease: PoolLease,
@@ -219,13 +267,25 @@ export async function inTransaction<T>(
   plan: Plan,
   fn: (tx: Transaction) => T | Promise<T>,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await once(lease, plan, fn);
-    } catch (error) {
-      if (attempt > plan.retries || !mayTryAgain(error)) throw error;
-      await pause(clock, fullJitter(attempt, PAUSE_MS, LONGEST_PAUSE_MS, clock.random()));
+  const { status } = lease.session;
+  if (inTransactions.has(lease) || status === 'transaction' || status === 'failed') {
+    throw new StrayTransactionError(
+      'BEGIN',
+      'was not sent: a transaction is open on this lease; await it first, or use its own transaction() for one inside it',
+    );
+  }
+  inTransactions.add(lease);
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await once(lease, plan, fn);
+      } catch (error) {
+        if (attempt > plan.retries || !mayTryAgain(error)) throw error;
+        await pause(clock, fullJitter(attempt, PAUSE_MS, LONGEST_PAUSE_MS, clock.random()));
+      }
     }
+  } finally {
+    inTransactions.delete(lease);
   }
 }
 

@@ -1,0 +1,19 @@
+// What happens in a pool, line by line, for whoever sets NODE_DEBUG=oxbow and has no logger. Owns the text of those lines; nothing is
+// paid for it otherwise.
+
+import { debuglog } from 'node:util';
+import type { Observer } from '../contracts/events.ts';
+
+const log = debuglog('oxbow');
+
+/** An observer of `events` that writes each of them to stderr, or nothing if nobody asked for that. */
+export function debugObserver(pool: string, events: readonly string[]): Partial<Observer> | undefined {
+  if (!log.enabled) return undefined;
+  const tell = (event: string, facts: object): void => {
+    const text = Object.entries(facts).map(
+      ([key, value]) => `${key}=${value instanceof Error ? value.message : value}`,
+    );
+    log('%s', [`${pool}:`, event, ...text].join(' '));
+  };
+  return Object.fromEntries(events.map((event) => [event, (facts: object) => tell(event, facts)]));
+}
