@@ -66,4 +66,6 @@ export interface Driver<S extends Session = Session> {
   classify(error: unknown): Fault;
   /** Where it connects to, for errors. Never a password. */
   readonly target?: string | undefined;
+  /** The option whose function threw this error out of `open`, if one did. */
+  thrownBy?(error: unknown): string | undefined;
 }

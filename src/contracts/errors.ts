@@ -188,10 +188,13 @@ export class QueryTimeoutError extends OxbowError {
   readonly waitedMs: number;
   readonly ranMs: number;
 
-  constructor(timeoutMs: number, waitedMs: number, ranMs: number) {
+  /** `who` asked: the pool's name, and the lease's label if it has one. */
+  constructor(timeoutMs: number, waitedMs: number, ranMs: number, who = '') {
     const parts =
       waitedMs > 0 ? ` (waited ${Math.round(waitedMs)} ms for a connection, ran ${Math.round(ranMs)} ms)` : '';
-    super('QUERY_TIMEOUT', `the query did not end within ${timeoutMs} ms${parts}; its statement is being cancelled`);
+    const whose = who === '' ? '' : `${who}: `;
+    const text = `the query did not end within ${timeoutMs} ms${parts}; its statement is being cancelled`;
+    super('QUERY_TIMEOUT', whose + text);
     this.timeoutMs = timeoutMs;
     this.waitedMs = waitedMs;
     this.ranMs = ranMs;

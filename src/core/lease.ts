@@ -22,6 +22,11 @@ interface Extras {
   aborter: AbortController | undefined;
 }
 
+/** What is told of a lease whose connection died. */
+export function lostText(id: number, cause: unknown, whether: string): string {
+  return `the connection of lease ${id} was lost: ${cause instanceof Error ? cause.message : String(cause)}; ${whether}`;
+}
+
 type LeaseOf<S extends Session> = Lease<S>;
 
 /** What a borrower holds. */
@@ -112,7 +117,7 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
         const ended = this.#extras?.ended;
         // What comes after the death was never sent.
         return ended instanceof ConnectionLostError
-          ? new ConnectionLostError(ended.message, false, ended.cause)
+          ? new ConnectionLostError(lostText(this.id, ended.cause, 'this query was not sent'), false, ended.cause)
           : ended;
       }
       const ago = Math.round(this.#home.now() - this.#releasedAt);

@@ -2,7 +2,7 @@
 // eagerly the governor's. Connects belong to the pool: what arrives goes to whoever is first, or becomes idle.
 
 import type { Timer } from '../contracts/clock.ts';
-import type { Fault, Session, SessionStatus } from '../contracts/driver.ts';
+import type { Driver, Fault, Session, SessionStatus } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
@@ -24,6 +24,14 @@ function faultOf(done: Outcome<unknown>, status: SessionStatus, connectTimeoutMs
   if (done.is === 'failed') return done.error instanceof Error ? done.error : new Error(String(done.error));
   if (status === 'idle') return undefined;
   return new Error(`configure left the connection in state "${status}"; it must end at rest, outside a transaction`);
+}
+
+/** In which step an attempt failed: the user's own functions are no fault of the server's. */
+function whatFailed(driver: Driver, error: Error, connected: boolean): string {
+  const where = driver.target === undefined ? '' : ` to ${driver.target}`;
+  if (connected) return `connected${where}, but configure failed`;
+  const option = driver.thrownBy?.(error);
+  return `cannot connect${where}${option === undefined ? '' : `: the function in option "${option}" threw`}`;
 }
 
 export class Opener<S extends Session> {
@@ -168,7 +176,7 @@ export class Opener<S extends Session> {
     slot.attempt = undefined;
     const fail = (fault: unknown): void => {
       house.condemn(slot, undefined);
-      this.#failed(fault, house.driver.classify(fault), begunAt);
+      this.#failed(fault, house.driver.classify(fault), begunAt, house.hooks.configure !== undefined);
     };
     session.onLost((error) => {
       if (custody.held) fail(error);
@@ -269,20 +277,17 @@ export class Opener<S extends Session> {
     return best;
   }
 
-  #failed(cause: unknown, fault: Fault, begunAt: number): void {
+  #failed(cause: unknown, fault: Fault, begunAt: number, connected = false): void {
     const house = this.#house;
     const error = cause instanceof Error ? cause : new Error(String(cause));
     house.counters.connectsFailed += 1;
     this.#noteFailure(error, fault, begunAt);
-    const { target } = house.driver;
     const permanent = fault === 'permanent';
-    const where = target === undefined ? '' : ` to ${target}`;
+    const what = `${house.settings.name}: ${whatFailed(house.driver, error, connected)}`;
     const wrap = (): ConnectError =>
       new ConnectError(
-        house.settings.pgManners
-          ? `${error.message} (${house.settings.name}: cannot connect${where})`
-          : `${house.settings.name}: cannot connect${where}: ${error.message}`,
-        { host: target, transient: !permanent },
+        house.settings.pgManners ? `${error.message} (${what})` : `${what}: ${error.message}`,
+        { host: house.driver.target, transient: !permanent },
         error,
       );
     const alive = house.book.living > house.book.count(State.opening);
@@ -292,7 +297,7 @@ export class Opener<S extends Session> {
       house.turnAway('connect', wrap, 1);
     } else if (permanent) {
       if (this.#askedAnew) {
-        const message = `${house.settings.name}: cannot connect${where}: ${error.message}; going on with what is open`;
+        const message = `${what}: ${error.message}; going on with what is open`;
         house.reporter.report({ code: 'OXBOW_CONNECT_FAILED', message, error });
       } else {
         this.#askedAnew = true;

@@ -52,7 +52,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     const { status } = session;
     if (status === 'lost') {
       this.#spoiled(slot, lease, heldMs);
-      this.#house.lose(slot, new Error('the session was found lost at its return'));
+      this.#house.lose(slot, new Error('it had ended before it was given back'));
     } else if (isUnwanted(reason)) {
       this.#replace(slot, lease, heldMs, status === 'idle');
     } else {

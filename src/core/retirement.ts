@@ -5,6 +5,7 @@ import type { Session } from '../contracts/driver.ts';
 import { ConnectionLostError } from '../contracts/errors.ts';
 import type { RetireReason } from '../contracts/figures.ts';
 import type { Household } from './household.ts';
+import { lostText } from './lease.ts';
 import type { Slot } from './slot.ts';
 import { STATE_NAMES, State } from './states.ts';
 
@@ -57,7 +58,8 @@ export class Retirement<S extends Session> {
     slot.lease = undefined;
     if (lease !== undefined) {
       house.ledger.returned(lease);
-      lease.end(new ConnectionLostError(`the connection of lease ${lease.id} was lost: ${error.message}`, true, error));
+      const text = lostText(lease.id, error, 'a statement that ran then may have been executed');
+      lease.end(new ConnectionLostError(text, true, error));
     }
     // Its borrower may be the one who listens, and gives it back at once.
     house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);

@@ -1,5 +1,24 @@
 // The front door: what `import { Pool } from 'oxbow'` finds. Hand-listed re-exports, no logic.
 
+export type {
+  Client,
+  ClientBase,
+  ClientConfig,
+  CustomTypesConfig,
+  DatabaseError,
+  FieldDef,
+  Notification,
+  PoolClient,
+  PoolConfig,
+  QueryArrayConfig,
+  QueryArrayResult,
+  QueryConfig,
+  QueryConfigValues,
+  QueryResult,
+  QueryResultBase,
+  QueryResultRow,
+  Submittable,
+} from 'pg';
 export {
   ConnectError,
   ConnectionLostError,

@@ -20,19 +20,23 @@ export interface PgDriverOptions {
   /** Idle sockets do not keep the process alive; the pool holds it while anything is in use. */
   readonly unref: boolean;
   readonly queryTimeoutMs: number;
+  /** The pool's, for errors. */
+  readonly name?: string | undefined;
 }
 
 export class PgDriver implements Driver<PgSession> {
   /** `host:port/database`, known from the first attempt on. */
   target: string | undefined = undefined;
   readonly #options: PgDriverOptions;
+  /** What the user's functions threw, and which did. */
+  readonly #thrown = new WeakMap<object, string>();
 
   constructor(options: PgDriverOptions) {
     this.#options = options;
   }
 
   async open(attempt: OpenAttempt): Promise<PgSession> {
-    const { Client, clock, unref, queryTimeoutMs } = this.#options;
+    const { Client, clock, unref, queryTimeoutMs, name } = this.#options;
     const config = await step('settings', this.#settings());
     attempt.signal.throwIfAborted();
     let client: pg.Client;
@@ -60,16 +64,39 @@ export class PgDriver implements Driver<PgSession> {
       attempt.signal.removeEventListener('abort', giveUp);
     }
     if (unref) connection.stream.unref();
-    return new PgSession(client, clock, queryTimeoutMs);
+    return new PgSession(client, clock, queryTimeoutMs, name);
   }
 
   async #settings(): Promise<pg.ClientConfig> {
     const { config, connection } = this.#options;
-    if (connection === undefined) return config;
-    const given: unknown = await step('settings', Promise.resolve(connection()));
-    if (typeof given === 'string') return { ...config, connectionString: given };
-    if (typeof given === 'object' && given !== null) return { ...config, ...given };
+    if (connection === undefined) return this.#withPassword(config);
+    const given: unknown = await this.#ask('connection', connection);
+    if (typeof given === 'string') return this.#withPassword({ ...config, connectionString: given });
+    if (typeof given === 'object' && given !== null) return this.#withPassword({ ...config, ...given });
     throw new OptionError('connection', given, 'a function that returns connection settings or a connection string');
+  }
+
+  /** pg asks for it in the middle of its handshake, and passes on what it throws. */
+  #withPassword(config: pg.ClientConfig): pg.ClientConfig {
+    const { password } = config;
+    if (typeof password !== 'function') return config;
+    const asked = (...args: []): Promise<string> => this.#ask('password', () => password(...args));
+    return { ...config, password: asked };
+  }
+
+  /** Calls a function of the user's; what it throws is kept in mind as that of this option. */
+  async #ask<T>(option: string, fn: () => T | Promise<T>): Promise<T> {
+    try {
+      return await step('settings', Promise.resolve(fn()));
+    } catch (thrown) {
+      const error = legible(thrown);
+      this.#thrown.set(error, option);
+      throw error;
+    }
+  }
+
+  thrownBy(error: unknown): string | undefined {
+    return typeof error === 'object' && error !== null ? this.#thrown.get(error) : undefined;
   }
 
   classify(error: unknown): Fault {

@@ -22,6 +22,8 @@ export class PgSession implements Session {
   /** The pool's default deadline of a query, for whoever runs one. */
   readonly queryTimeoutMs: number;
   quietSince: number | undefined = undefined;
+  /** The name of the pool that it belongs to, for errors. */
+  readonly pool: string | undefined;
   /** How many statements have gone to the server. */
   sent = 0;
   /** A cancel under way. Nothing may be started before it has ended: it would hit that instead. */
@@ -36,10 +38,11 @@ export class PgSession implements Session {
   #onLost: ((error: Error) => void) | undefined;
 
   /** `client` is connected and has its error listener already. */
-  constructor(client: pg.Client, clock: Clock, queryTimeoutMs: number = Infinity) {
+  constructor(client: pg.Client, clock: Clock, queryTimeoutMs: number = Infinity, pool?: string) {
     this.client = client;
     this.clock = clock;
     this.queryTimeoutMs = queryTimeoutMs;
+    this.pool = pool;
     this.#inside = internals(client);
     this.#connection = this.#inside.connection;
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.

@@ -2,7 +2,7 @@
 // names are for the law that refuses an unregistered `await`, and for suites that disturb each of them.
 
 export const PG_STEPS = {
-  settings: "the user's function says where to connect to",
+  settings: "the user's function says where to connect to, or with which password",
   connect: 'pg resolves, connects, does TLS and authenticates',
   query: 'pg runs a statement of the pool itself',
   reply: 'the reply of a statement that is over or was cancelled is read to its end',

@@ -28,13 +28,16 @@ export class Observers implements EngineEvents, Reporter {
   #list: readonly Partial<Observer>[] = [];
   readonly #reporter: Reporter;
   readonly #face: ClientEvents;
+  /** The pool's, for reports. */
+  readonly #name: string;
   /** Told whether anybody listens. */
   onListening: (listening: boolean) => void = () => {};
 
   /** `face` tells the listeners of pg's events. */
-  constructor(reporter: Reporter, face: ClientEvents) {
+  constructor(reporter: Reporter, face: ClientEvents, name: string) {
     this.#reporter = reporter;
     this.#face = face;
+    this.#name = name;
   }
 
   /** Returns the undo. */
@@ -126,7 +129,8 @@ export class Observers implements EngineEvents, Reporter {
       try {
         (observer[name] as ((e: Payload<N>) => void) | undefined)?.(payload);
       } catch (error) {
-        const message = `an observer threw in "${name}": ${error instanceof Error ? error.message : String(error)}`;
+        const why = error instanceof Error ? error.message : String(error);
+        const message = `${this.#name}: an observer threw in "${name}": ${why}`;
         this.#reporter.report({ code: 'OXBOW_CALLBACK_FAILED', message, error });
       }
     }

@@ -14,13 +14,16 @@ const inert = (): void => {};
 export class PgEvents implements ClientEvents {
   readonly #pool: EventEmitter;
   readonly #reporter: Reporter;
+  /** The pool's, for reports. */
+  readonly #name: string;
   #coming = false;
   /** Told when `listening` may have changed. */
   onChange: () => void = () => {};
 
-  constructor(pool: EventEmitter, reporter: Reporter) {
+  constructor(pool: EventEmitter, reporter: Reporter, name: string) {
     this.#pool = pool;
     this.#reporter = reporter;
+    this.#name = name;
     pool.on('error', inert);
     pool.on('connect', inert);
     const changed = (name: unknown, coming: boolean): void => {
@@ -59,7 +62,8 @@ export class PgEvents implements ClientEvents {
       this.#emit('error', error, client);
       return;
     }
-    const message = `an idle connection was lost: ${error.message}`;
+    const what = state === 'idle' ? 'an idle connection was lost' : 'a connection was lost at its return';
+    const message = `${this.#name}: ${what}: ${error.message}`;
     this.#reporter.report({ code: 'OXBOW_CONNECTION_LOST', message, error });
   }
 
@@ -72,7 +76,8 @@ export class PgEvents implements ClientEvents {
       if (second === undefined) this.#pool.emit(name, first);
       else this.#pool.emit(name, first, second);
     } catch (error) {
-      const message = `a listener of "${name}" threw: ${error instanceof Error ? error.message : String(error)}`;
+      const why = error instanceof Error ? error.message : String(error);
+      const message = `${this.#name}: a listener of "${name}" threw: ${why}`;
       this.#reporter.report({ code: 'OXBOW_CALLBACK_FAILED', message, error });
     }
   }

@@ -108,10 +108,11 @@ export class Pool extends Base implements AsyncDisposable {
         clock,
         unref: resolved.allowExitOnIdle,
         queryTimeoutMs: resolved.queryTimeoutMs,
+        name: this.name,
       });
     const warnings = new Warnings(resolved.logger);
-    const face = new PgEvents(this, warnings);
-    this.#observers = new Observers(warnings, face);
+    const face = new PgEvents(this, warnings, this.name);
+    this.#observers = new Observers(warnings, face, this.name);
     const { callSites, dev } = resolved;
     const mode =
       callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';
@@ -286,7 +287,7 @@ export class Pool extends Base implements AsyncDisposable {
     if (holders.length === 0) return;
     const lines = holders.map((h) => {
       const what = h.lastStatement === undefined ? '' : ` after ${h.lastStatement}`;
-      return `  lease ${h.id}${h.label === undefined ? '' : ` (${h.label})`} taken at ${h.site ?? 'an unknown place'}${what}`;
+      return `  lease ${h.id}${h.label === undefined ? '' : ` (${h.label})`} taken at ${h.site ?? 'an unknown place (callSites: true shows it)'}${what}`;
     });
     throw new Error(`${this.name}: ${holders.length} still lent:\n${lines.join('\n')}`);
   }

@@ -47,6 +47,7 @@ export async function runQuery(
   [query, values]: QueryArguments,
   limits: Limits,
   waitedMs = 0,
+  label?: string,
 ): Promise<pg.QueryResult> {
   limits.signal?.throwIfAborted();
   // A cancel on its way would hit whatever is started before it has arrived.
@@ -56,14 +57,16 @@ export async function runQuery(
     isSubmittable(query) ? submitted(session, query) : session.client.query(query as string, values as unknown[]);
   try {
     if (limits.timeoutMs === Infinity && limits.signal === undefined) return await run();
-    return await limited(session, clock, run, limits, waitedMs);
+    return await limited(session, clock, run, limits, { waitedMs, label });
   } catch (error) {
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
     const why = error instanceof Error ? error.message : String(error);
     const mayHaveExecuted = session.sent !== sent;
-    const when = mayHaveExecuted ? 'while a query ran' : 'before the query was sent';
-    throw new ConnectionLostError(`the connection was lost ${when}: ${why}`, mayHaveExecuted, error);
+    const text = mayHaveExecuted
+      ? `the connection was lost while a query ran: ${why}; the query may have been executed`
+      : `the connection was lost before the query was sent: ${why}; the query was not executed`;
+    throw new ConnectionLostError(text, mayHaveExecuted, error);
   }
 }
 
@@ -90,7 +93,7 @@ function limited(
   clock: Clock,
   run: () => Promise<pg.QueryResult>,
   { timeoutMs, signal }: Limits,
-  waitedMs: number,
+  { waitedMs, label }: { waitedMs: number; label: string | undefined },
 ): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
     const began = clock.now();
@@ -101,7 +104,8 @@ function limited(
       session.settle().catch(() => {});
     };
     const aborted = (): void => giveUp(signal?.reason);
-    const late = (): void => giveUp(new QueryTimeoutError(timeoutMs, waitedMs, clock.now() - began));
+    const who = [session.pool, ...(label === undefined ? [] : [`(${label})`])].join(' ');
+    const late = (): void => giveUp(new QueryTimeoutError(timeoutMs, waitedMs, clock.now() - began, who));
     const timer = timeoutMs === Infinity ? undefined : clock.timer(Math.max(0, timeoutMs - waitedMs), late, true);
     const leave = (): void => {
       timer?.cancel();

@@ -14,6 +14,7 @@ import {
   type PoolOptions,
   PoolTimeoutError,
 } from '../../src/doors/index.ts';
+import { Pool as StrictPool } from '../../src/doors/pg.ts';
 import {
   deafServer,
   eventually,
@@ -337,3 +338,38 @@ test('what is no object with options is refused', () => {
     assert.throws(() => Reflect.construct(Pool, [nonsense]), OptionError, String(nonsense));
   }
 });
+
+const away = (what: string) => (): never => {
+  throw Object.assign(new Error(`no ${what} today`), { code: 'EAWAY' });
+};
+const HOOKS: Record<string, { options: PoolOptions; says: RegExp }> = {
+  configure: {
+    options: { ...good, configure: away('role') },
+    says: /^no role today \(shop: connected to 127\.0\.0\.1:\d+\/\w+, but configure failed\)$/,
+  },
+  password: {
+    options: { ...good, password: away('token') },
+    says: /^no token today \(shop: cannot connect to 127\.0\.0\.1:\d+\/\w+: the function in option "password" threw\)$/,
+  },
+  connection: {
+    options: { connection: away('place') },
+    says: /^no place today \(shop: cannot connect: the function in option "connection" threw\)$/,
+  },
+};
+
+for (const [name, { options, says }] of Object.entries(HOOKS)) {
+  test(`a function ${name} that throws is named in the error, and its own error is the cause`, async (t) => {
+    const told: Error[] = [];
+    const one = withPool(t, { ...options, name: 'shop', max: 1, acquireTimeoutMs: 250 });
+    one.observe({ openFailed: ({ error }) => told.push(error) });
+    const { message, cause } = await rejection(one.query('SELECT 1'), PoolTimeoutError);
+    assert.equal(cause, told.at(-1));
+    assert.match(message, /no \w+ today/);
+    const strict = new StrictPool({ ...options, name: 'shop', max: 1 });
+    const error = await rejection(strict.query('SELECT 1'), ConnectError);
+    await strict.end();
+    assert.match(error.message, says);
+    assert.equal(error.code, 'EAWAY');
+    assert.equal(Reflect.get(Object(error.cause), 'message'), /no \w+ today/.exec(error.message)?.[0]);
+  });
+}

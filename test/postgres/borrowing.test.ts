@@ -286,6 +286,7 @@ test('a statement that runs when its connection dies rejects with ConnectionLost
     assert.ok(error instanceof ConnectionLostError, String(error));
     assert.equal(error.mayHaveExecuted, true);
     assert.equal(error.code, '57P01');
+    assert.match(error.message, /^the connection was lost while a query ran: .*; the query may have been executed$/);
   }
   assert.deepEqual((await one.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
 });

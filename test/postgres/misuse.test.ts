@@ -123,7 +123,7 @@ test('an observer that throws is reported, and neither borrower nor connection n
   assert.ok(said.length >= 5);
   for (const { code, message } of said) {
     assert.equal(code, 'OXBOW_CALLBACK_FAILED');
-    assert.match(message, /my observer is broken/);
+    assert.match(message, new RegExp(`^${one.name}: an observer threw in "\\w+": my observer is broken$`));
   }
   undo();
   said.length = 0;
@@ -253,7 +253,22 @@ test('killed backends, idle and lent, crash no process that has no listener anyw
   const { code, stdout, stderr } = await runProgram(program, server.config);
   assert.deepEqual({ code, stdout }, { code: 0, stdout: '0 1\n' });
   // Nobody listens to the pool's errors, so it says that the idle one was lost; holders hear of theirs themselves.
-  assert.equal(stderr.match(/OXBOW_CONNECTION_LOST/g)?.length, 1, stderr);
+  assert.equal(stderr.match(/OXBOW_CONNECTION_LOST\].*: pool-1: an idle connection was lost: /g)?.length, 1, stderr);
+});
+
+test('a connection that its borrower ended himself is reported at its return, with the name of the pool', async (t) => {
+  const { logger, said } = reports();
+  const one = pool(t, { logger, name: 'shop' });
+  const client = await one.connect();
+  const ended = client.end();
+  client.release();
+  await ended;
+  assert.deepEqual(said, [
+    {
+      code: 'OXBOW_CONNECTION_LOST',
+      message: 'shop: a connection was lost at its return: it had ended before it was given back',
+    },
+  ]);
 });
 
 test('without a logger a report is a process warning, once per kind', async () => {

@@ -80,7 +80,7 @@ test('a listener that throws harms nobody', async (t) => {
     log.said,
     ['connect', 'acquire', 'release', 'error', 'remove'].map((name) => ({
       code: 'OXBOW_CALLBACK_FAILED',
-      message: `a listener of "${name}" threw: bad listener`,
+      message: `${pool.name}: a listener of "${name}" threw: bad listener`,
     })),
   );
   assert.equal((await pool.query('SELECT 1 AS one')).rows[0]?.one, 1);
@@ -112,6 +112,13 @@ test('health() says up, busy, down', async (t) => {
   const dead = withPool(t, { ...server.config, port: await unusedPort(), acquireTimeoutMs: 200 });
   await rejection(dead.query('SELECT 1'), PoolTimeoutError);
   assert.equal(dead.health(), 'down');
+});
+
+test('assertIdle() says how to learn the place that it does not know', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1, callSites: false });
+  const lease = await pool.acquire();
+  assert.throws(() => pool.assertIdle(), /taken at an unknown place \(callSites: true shows it\)/);
+  lease.release();
 });
 
 test('assertIdle() names who took what is still lent, by file and line', async (t) => {

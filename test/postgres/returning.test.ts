@@ -367,6 +367,7 @@ test('a query that outlives its timeoutMs rejects at once, and its connection is
   const pid = await pidOf(pool);
   const error = await rejection(pool.query({ text: 'SELECT pg_sleep(60)', timeoutMs: 100 }), QueryTimeoutError);
   assert.equal(error.kind, 'QUERY_TIMEOUT');
+  assert.ok(error.message.startsWith(`${pool.name}: the query did not end within 100 ms`), error.message);
   assert.equal(error.timeoutMs, 100);
   assert.ok(error.ranMs >= 50 && error.ranMs < 5_000, String(error.ranMs));
   await pool.use(async (lease) => {

@@ -138,6 +138,89 @@ test('a pool is a pg.Pool to the compiler, strictly and without a cast', () => {
   tool('typescript/bin/tsc', ['-p', '.'], folder);
 });
 
+/** What programs on pg are made of, by the names that they import. */
+const TYPICAL = `
+  const config: PoolConfig = { connectionString: 'postgres://localhost/shop', max: 5 };
+  const pool = new Pool(config);
+  let kept: PoolClient | undefined;
+  type Row = { id: number };
+  export async function find(id: number): Promise<QueryResult<Row>> {
+    const query: QueryConfig = { text: 'SELECT id FROM accounts WHERE id = $1', values: [id] };
+    return pool.query<Row>(query);
+  }
+  export async function insideOne<T extends QueryResultRow>(text: string): Promise<T[]> {
+    const client: PoolClient = kept ?? (await pool.connect());
+    client.on('notification', (message: Notification) => console.log(message.payload));
+    try {
+      const { rows, fields } = await client.query<T>(text);
+      const names = fields.map((field: FieldDef) => field.name);
+      return names.length > 0 ? rows : [];
+    } finally {
+      kept = undefined;
+      client.release();
+    }
+  }
+  export function onClient(client: ClientBase): Promise<QueryArrayResult> {
+    const query: QueryArrayConfig = { text: 'SELECT 1', rowMode: 'array' };
+    return client.query(query);
+  }
+  pool.on('error', (error, client) => console.log(error.message, client));
+  export const untyped: Promise<number> = pool.query('SELECT 1').then((result: QueryResult) => result.rows[0].n);`;
+
+const TYPES =
+  'ClientBase, FieldDef, Notification, PoolClient, PoolConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow';
+
+/** The same where pg's module is imported whole. */
+const WHOLE = `
+  pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+  const config: pg.PoolConfig = { max: 5 };
+  const pool: pg.Pool = new pg.Pool(config);
+  let kept: pg.PoolClient | undefined;
+  export async function insideOne<T extends pg.QueryResultRow>(text: string): Promise<pg.QueryResult<T>> {
+    kept = await pool.connect();
+    return kept.query<T>(text).finally(() => kept?.release());
+  }
+  export async function alone(config: pg.ClientConfig): Promise<pg.QueryResult> {
+    const client: pg.Client = new pg.Client(config);
+    await client.connect();
+    return client.query('SELECT 1').catch((error: unknown) => {
+      if (error instanceof pg.DatabaseError) console.log((error satisfies pg.DatabaseError).code);
+      throw error;
+    });
+  }
+  export const one: pg.Submittable & pg.Query = new pg.Query('SELECT 1');
+  export const text: string = pg.escapeIdentifier('a');`;
+
+/** Typical programs that import this module, by file name. */
+function programsOn(module: string): [string, string][] {
+  const prefix = module.replace('/', '-');
+  const named = `import { Pool, ${TYPES.replaceAll(/\w+/g, 'type $&')} } from '${module}';${TYPICAL}`;
+  const programs: [string, string][] = ['mts', 'cts'].map((ending) => [`${prefix}-named.${ending}`, named]);
+  if (module === 'oxbow') return programs;
+  for (const ending of ['mts', 'cts']) {
+    programs.push([`${prefix}-default.${ending}`, `import pg from '${module}';${WHOLE}`]);
+    programs.push([`${prefix}-star.${ending}`, `import * as pg from '${module}';${WHOLE}`]);
+  }
+  programs.push([`${prefix}-require.cts`, `import pg = require('${module}');${WHOLE}`]);
+  return programs;
+}
+
+for (const [resolution, options] of Object.entries({
+  nodenext: {},
+  bundler: { module: 'esnext', moduleResolution: 'bundler' },
+})) {
+  test(`a typical program on pg compiles with only its import changed (${resolution})`, () => {
+    const programs = ['pg', 'oxbow/pg', 'oxbow']
+      .flatMap(programsOn)
+      .filter(([name]) => resolution === 'nodenext' || name.endsWith('.mts'));
+    for (const [name, text] of programs) writeFileSync(join(folder, name), text);
+    const files = programs.map(([name]) => name);
+    const compilerOptions = { ...COMPILER_OPTIONS, esModuleInterop: true, ...options };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+    tool('typescript/bin/tsc', ['-p', '.', '--pretty', 'false'], folder);
+  });
+}
+
 test('the compiler refuses what is not an option', () => {
   writeFileSync(
     join(folder, 'use.mts'),

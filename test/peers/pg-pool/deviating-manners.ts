@@ -27,6 +27,31 @@ deviation('the client of an error does not show when the error is printed', {
   },
 });
 
+function listeners(b: Bench): number[] {
+  // The bench itself listens to `connect`.
+  const pool = b.pool().on('error', () => {});
+  return [pool.listenerCount('error'), pool.listenerCount('connect')];
+}
+
+deviation('the listeners of error and connect are one more than were added', {
+  theirs: (b) => assert.deepEqual(listeners(b), [1, 1]),
+  ours: (b) => assert.deepEqual(listeners(b), [2, 2]),
+});
+
+async function stackOfAWaiter(b: Bench): Promise<string> {
+  const pool = b.pool({ max: 1, connectionTimeoutMillis: 1_000 });
+  const client = await pool.connect();
+  const whoAsks = async (): Promise<unknown> => await pool.connect();
+  const { stack } = await failure(whoAsks());
+  client.release();
+  return String(stack);
+}
+
+deviation('the error of a waiter does not have the stack of whoever asked', {
+  theirs: async (b) => assert.match(await stackOfAWaiter(b), /whoAsks/),
+  ours: async (b) => assert.doesNotMatch(await stackOfAWaiter(b), /whoAsks/),
+});
+
 /** The events of a connection that expires while idle. */
 async function expiry(b: Bench): Promise<string[]> {
   const pool = b.pool({ maxLifetimeSeconds: 0.2 });
@@ -94,23 +119,47 @@ async function forgotten(b: Bench): Promise<void> {
   assert.equal(await Promise.race([waiter, quietly(100)]), undefined);
 }
 
+/** A borrower whose connect is under way when the pool is ended. */
+function connectsAtTheEnd(b: Bench): { waiter: Promise<pg.PoolClient>; ended: Promise<void> } {
+  const pool = b.pool();
+  const waiter = pool.connect();
+  waiter.catch(() => {});
+  return { waiter, ended: pool.end() };
+}
+
+async function servedAtTheEnd({
+  waiter,
+  ended,
+}: {
+  waiter: Promise<pg.PoolClient>;
+  ended: Promise<void>;
+}): Promise<void> {
+  const client = await waiter;
+  await client.query('SELECT 1');
+  client.release();
+  await ended;
+}
+
+async function onlyTheQueuedForgotten(b: Bench): Promise<void> {
+  await forgotten(b);
+  await servedAtTheEnd(connectsAtTheEnd(b));
+}
+
 deviation('who waits when end() is called is served', {
-  theirs: forgotten,
+  theirs: onlyTheQueuedForgotten,
   ours: async (b) => {
-    const { waiter, ended } = await waitsAtTheEnd(b);
-    const client = await waiter;
-    await client.query('SELECT 1');
-    client.release();
-    await ended;
+    await servedAtTheEnd(await waitsAtTheEnd(b));
+    await servedAtTheEnd(connectsAtTheEnd(b));
   },
 });
 
 deviation('who waits when end() is called is refused', {
-  theirs: forgotten,
+  theirs: onlyTheQueuedForgotten,
   ours: async (b) => {
-    const { waiter, ended } = await waitsAtTheEnd(b);
-    assert.ok((await failure(waiter)) instanceof PoolClosedError);
-    await ended;
+    for (const { waiter, ended } of [await waitsAtTheEnd(b), connectsAtTheEnd(b)]) {
+      assert.ok((await failure(waiter)) instanceof PoolClosedError);
+      await ended;
+    }
   },
 });
 
