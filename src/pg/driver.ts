@@ -20,6 +20,8 @@ export interface PgDriverOptions {
   /** Idle sockets do not keep the process alive; the pool holds it while anything is in use. */
   readonly unref: boolean;
   readonly queryTimeoutMs: number;
+  /** The connection string was given as nothing: "undefined", "empty". */
+  readonly unset?: string | undefined;
 }
 
 export class PgDriver implements Driver<PgSession> {
@@ -55,12 +57,20 @@ export class PgDriver implements Driver<PgSession> {
       await step('connect', client.connect());
     } catch (error) {
       await step('gone', destroyed(connection));
-      throw legible(error);
+      throw this.#hinted(legible(error), client);
     } finally {
       attempt.signal.removeEventListener('abort', giveUp);
     }
     if (unref) connection.stream.unref();
     return new PgSession(client, clock, queryTimeoutMs);
+  }
+
+  /** Whoever forgot to set a variable finds nothing wrong with the server that the error names. */
+  #hinted(error: Error, { host, port }: pg.Client): Error {
+    const { unset } = this.#options;
+    if (unset === undefined || process.env.PGHOST !== undefined) return error;
+    error.message += ` (no server was configured: "connectionString" is ${unset}, so pg's default ${host}:${port} was used)`;
+    return error;
   }
 
   async #settings(): Promise<pg.ClientConfig> {

@@ -107,6 +107,7 @@ export class Pool extends Base implements AsyncDisposable {
         clock,
         unref: resolved.allowExitOnIdle,
         queryTimeoutMs: resolved.queryTimeoutMs,
+        unset: made.unset,
       });
     const warnings = new Warnings(resolved.logger);
     const face = new PgEvents(this, warnings);
