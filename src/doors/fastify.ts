@@ -50,7 +50,6 @@ const PLUGIN_TIMEOUT_SHARE = 0.9;
 const OURS = ['pool', 'decorator', 'open', 'close'];
 /** What Fastify reads of any plugin's options. */
 const FASTIFYS = ['prefix', 'logLevel', 'logSerializers'];
-const AS_A_KEY = 'it as a key of an object';
 
 const plugin: FastifyPluginAsync<OxbowFastifyOptions> = async (app, options) => {
   checkOptions(options);
@@ -71,7 +70,12 @@ const plugin: FastifyPluginAsync<OxbowFastifyOptions> = async (app, options) => 
 
 /** Throws an `OptionError` for what cannot be meant, before anything is made. What they say to a pool to be made is the pool's to check. */
 function checkOptions(options: unknown): void {
-  if (typeof options !== 'object' || options === null) throw new OptionError('connectionString', options, AS_A_KEY);
+  if (typeof options !== 'object' || options === null)
+    throw new OptionError(
+      typeof options === 'string' ? 'connectionString' : 'options', // by that name it is not shown
+      options,
+      'an object with options',
+    );
   const given = new Map(Object.entries(options).filter(([, value]) => value !== undefined));
   const isGiven = given.has('pool');
   if (isGiven) checkPool(given.get('pool'), 'open', 'close', 'query', 'acquire');
