@@ -225,6 +225,8 @@ Most programs need these: ${essential.join(', ')}. Here is every option of \`Poo
   are refused.
 - **A key that is not listed** goes to each \`pg.Client\` as it is (\`ssl\`, \`types\`, \`statement_timeout\`, …), unless it has five letters or
   more, is none of pg's and is within two letters of a name here: then it is refused with "did you mean".
+- **Names of other pools** for one of these, or for one of pg's, are refused in the same way: \`url\`, \`username\`, \`maxConnections\`,
+  \`acquireTimeoutMillis\` and the like.
 - **Names of later versions** are refused until then: ${later.join(', ')}.
 
 ${overview(told).join('\n')}

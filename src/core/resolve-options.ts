@@ -3,10 +3,11 @@
 
 import { OptionError } from '../contracts/errors.ts';
 import type { ResolvedOptions } from '../contracts/options.ts';
+import { NAMES_OF_OTHER_POOLS } from './names-of-other-pools.ts';
 import type { Alias, OptionSpec, Personality } from './option-table.ts';
 import { LATER_OPTIONS, OPTIONS } from './option-table.ts';
 import { readOption } from './read-option.ts';
-import { nearest } from './spelling.ts';
+import { didYouMean, slipOf } from './spelling.ts';
 
 export interface ResolveContext {
   readonly personality: Personality;
@@ -28,10 +29,6 @@ const ENTRIES: readonly (readonly [string, OptionSpec])[] = Object.entries(OPTIO
 const OUR_NAMES: ReadonlySet<string> = new Set(
   ENTRIES.flatMap(([name, spec]) => [name, ...spec.aliases.map((alias) => alias.name)]),
 );
-
-/** Shorter keys are too near to too many words. */
-const SHORTEST_SLIP = 5;
-const SLIP_DISTANCE = 2;
 
 /** Keys through which an object parsed from outside could reach a prototype when it is copied. */
 const NEVER_COPIED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
@@ -86,11 +83,10 @@ function refuseMistakes(key: string, value: unknown, foreignKeys: ReadonlySet<st
   if (LATER_OPTIONS.has(key)) {
     throw new OptionError(key, concealed(value), 'undefined (this version does not have it yet)');
   }
-  if (key.length < SHORTEST_SLIP || foreignKeys.has(key)) return;
-  const meant = nearest(key, OUR_NAMES, SLIP_DISTANCE);
-  if (meant.length === 0) return;
-  const guess = meant.map((name) => `"${name}"`).join(' or ');
-  throw new OptionError(key, concealed(value), `a known name (did you mean ${guess}?)`);
+  if (foreignKeys.has(key)) return;
+  const elsewhere = Object.hasOwn(NAMES_OF_OTHER_POOLS, key) ? NAMES_OF_OTHER_POOLS[key] : undefined;
+  const meant = elsewhere === undefined ? slipOf(key, OUR_NAMES) : [elsewhere];
+  if (meant.length > 0) throw new OptionError(key, concealed(value), didYouMean(meant));
 }
 
 /** The value under a name that nobody knows: a misspelt connection string holds a password all the same. */

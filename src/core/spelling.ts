@@ -47,3 +47,17 @@ export function nearest(word: string, words: Iterable<string>, limit: number): s
   }
   return best;
 }
+
+/** What is expected where a name was not known, but nearly is one of `names`. */
+export function didYouMean(names: readonly string[]): string {
+  return `a known name (did you mean ${names.map((name) => `"${name}"`).join(' or ')}?)`;
+}
+
+/** Shorter words are too near to too many others. */
+const SHORTEST_SLIP = 5;
+const SLIP_DISTANCE = 2;
+
+/** Of `names`, those that `word` is a likely slip of. */
+export function slipOf(word: string, names: Iterable<string>): string[] {
+  return word.length < SHORTEST_SLIP ? [] : nearest(word, names, SLIP_DISTANCE);
+}

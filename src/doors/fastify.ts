@@ -3,7 +3,12 @@
 // is imported for its types alone.
 
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginAsync } from 'fastify';
+import { OptionError } from '../contracts/errors.ts';
 import type { Logger } from '../contracts/options.ts';
+import { OPTIONS } from '../core/option-table.ts';
+import { didYouMean, slipOf } from '../core/spelling.ts';
+import { PG_KEYS } from '../pg/client-keys.ts';
+import { checkPool, checkRequest } from '../pool/check-request.ts';
 import type { PoolOptions } from '../pool/options.ts';
 import { Pool } from '../pool/pool.ts';
 import type { CloseOptions, OpenOptions } from '../pool/requests.ts';
@@ -42,8 +47,12 @@ interface MadePool extends PluginOptions, PoolOptions {
 export type OxbowFastifyOptions = GivenPool | MadePool;
 
 const PLUGIN_TIMEOUT_SHARE = 0.9;
+const OURS = ['pool', 'decorator', 'open', 'close'];
+/** What Fastify reads of any plugin's options. */
+const FASTIFYS = ['prefix', 'logLevel', 'logSerializers'];
 
 const plugin: FastifyPluginAsync<OxbowFastifyOptions> = async (app, options) => {
+  checkOptions(options);
   const { decorator = 'oxbow', open } = options;
   const pool = options.pool ?? new Pool(poolOptions(app, options));
   app.decorate(decorator, pool);
@@ -59,10 +68,40 @@ const plugin: FastifyPluginAsync<OxbowFastifyOptions> = async (app, options) => 
   await pool.open({ ...patience(app), ...open });
 };
 
+/** Throws an `OptionError` for what cannot be meant, before anything is made. What they say to a pool to be made is the pool's to check. */
+function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null)
+    throw new OptionError(
+      typeof options === 'string' ? 'connectionString' : 'options', // by that name it is not shown
+      options,
+      'an object with options',
+    );
+  const given = new Map(Object.entries(options).filter(([, value]) => value !== undefined));
+  const isGiven = given.has('pool');
+  if (isGiven) checkPool(given.get('pool'), 'open', 'close', 'query', 'acquire');
+  for (const [key, value] of given) {
+    if (OURS.includes(key) || FASTIFYS.includes(key)) continue;
+    if (isGiven)
+      throw new OptionError(key, value, 'nothing but "decorator" and "open" beside "pool", which has its own');
+    const meant = key in OPTIONS || PG_KEYS.has(key) ? [] : slipOf(key, OURS);
+    if (meant.length > 0) throw new OptionError(key, value, didYouMean(meant));
+  }
+  const name = given.get('decorator') ?? 'oxbow';
+  if (typeof name !== 'string' || name === '') throw new OptionError('decorator', name, 'a name');
+  for (const verb of ['open', 'close'] as const) {
+    const request = given.get(verb);
+    if (request === undefined) continue;
+    if (typeof request !== 'object') throw new OptionError(verb, request, `an object, as for ${verb}()`);
+    checkRequest(verb, request);
+  }
+  if (isGiven && given.has('close'))
+    throw new OptionError('close', given.get('close'), 'undefined beside "pool": whoever made a pool closes it');
+}
+
 /** What the options say to the pool: all but what they say to the plugin, and what Fastify reads of any plugin's options. */
 function poolOptions(app: FastifyInstance, options: MadePool): PoolOptions {
   const { pool, decorator, open, close, ...rest } = options;
-  for (const key of ['prefix', 'logLevel', 'logSerializers']) Reflect.deleteProperty(rest, key);
+  for (const key of FASTIFYS) Reflect.deleteProperty(rest, key);
   return { logger: loggerOf(app.log), ...rest };
 }
 

@@ -22,6 +22,8 @@ export interface PgDriverOptions {
   readonly queryTimeoutMs: number;
   /** The pool's, for errors. */
   readonly name?: string | undefined;
+  /** The connection string was given as nothing: "undefined", "empty". */
+  readonly unset?: string | undefined;
 }
 
 export class PgDriver implements Driver<PgSession> {
@@ -59,12 +61,20 @@ export class PgDriver implements Driver<PgSession> {
       await step('connect', client.connect());
     } catch (error) {
       await step('gone', destroyed(connection));
-      throw legible(error);
+      throw this.#hinted(legible(error), client);
     } finally {
       attempt.signal.removeEventListener('abort', giveUp);
     }
     if (unref) connection.stream.unref();
     return new PgSession(client, clock, queryTimeoutMs, name);
+  }
+
+  /** Whoever forgot to set a variable finds nothing wrong with the server that the error names. */
+  #hinted(error: Error, { host, port }: pg.Client): Error {
+    const { unset } = this.#options;
+    if (unset === undefined || process.env.PGHOST !== undefined) return error;
+    error.message += ` (no server was configured: "connectionString" is ${unset}, so pg's default ${host}:${port} was used)`;
+    return error;
   }
 
   async #settings(): Promise<pg.ClientConfig> {

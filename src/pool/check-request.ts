@@ -1,6 +1,7 @@
 // What a caller says about one request, looked at before anything is done. Owns that a slip of the pen is an error which names it, and not
 // a request for something else.
 
+import { constants } from 'node:os';
 import { OptionError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
 
@@ -16,6 +17,12 @@ const word =
   (...words: string[]): Rule =>
   (value) =>
     words.some((one) => one === value) ? undefined : words.map((one) => `'${one}'`).join(' or ');
+const signals: Rule = (value) =>
+  Array.isArray(value) && value.length > 0 && value.every((one) => Object.hasOwn(constants.signals, one))
+    ? undefined
+    : "a list of names of signals, as ['SIGTERM']";
+const server: Rule = (value) => (hasMethods(value, 'close') ? undefined : 'a server, or anything else with close()');
+const object: Rule = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
 /** Looked at elsewhere. */
 const later: Rule = () => undefined;
 
@@ -30,7 +37,8 @@ type Verb =
   | 'trim'
   | 'replaceAll'
   | 'pause'
-  | 'resize';
+  | 'resize'
+  | 'onSignal';
 
 const ACQUIRE: Rules = { acquireTimeoutMs: time, signal, label: text };
 const WAIT: Rules = { timeoutMs: time, signal };
@@ -47,6 +55,7 @@ const RULES: Readonly<Record<Verb, Rules>> = {
   replaceAll: { overMs: time },
   pause: { borrowers: word('wait', 'reject') },
   resize: { min: later, max: later },
+  onSignal: { signals, server, close: object },
 };
 
 /** Throws an `OptionError` for what `verb` cannot mean; `undefined` values count as left out. */
@@ -66,4 +75,15 @@ export function checkRequest(verb: Verb, options: unknown): void {
 /** A function to be called with a connection: better no than after one was taken. */
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw new OptionError(name, value, 'a function');
+}
+
+/** Whether it can be called by these names; of whatever class and copy of a package. */
+function hasMethods(value: unknown, ...names: string[]): boolean {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false;
+  return names.every((name) => typeof Reflect.get(value, name) === 'function');
+}
+
+/** A pool, before it is used: by `verbs`, the least that is asked of it. */
+export function checkPool(value: unknown, ...verbs: string[]): void {
+  if (!hasMethods(value, ...verbs)) throw new OptionError('pool', value, "a pool of this package's");
 }

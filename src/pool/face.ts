@@ -2,6 +2,7 @@
 // shapes; what is done is told by the functions passed in.
 
 import type pg from 'pg';
+import { OptionError } from '../contracts/errors.ts';
 import { checkOut, type Release } from './checkout.ts';
 import type { PoolLease } from './lease.ts';
 import { isSubmittable, type QueryArguments } from './query.ts';
@@ -28,6 +29,8 @@ export function connect(
   );
 }
 
+const NOT_HERE = 'a function; signal and timeoutMs go into the query object, as in query({ text, values, signal })';
+
 /** Values may be left out; a callback may stand last and is then the only answer. */
 export function query(
   run: (args: QueryArguments) => Promise<pg.QueryResult>,
@@ -39,6 +42,8 @@ export function query(
     const error = new Error('Passing a function as the first parameter to pool.query is not supported');
     return answer(Promise.reject(error), () => {}, text as QueryCallback);
   }
+  if (typeof callback === 'object' && callback !== null)
+    return Promise.reject(new OptionError('callback', callback, NOT_HERE));
   // pg takes a callback inside the config too, and then gives no promise to wait for.
   const { config, inside } = withoutCallback(text);
   const given = typeof values === 'function' ? (values as QueryCallback) : (callback ?? inside);

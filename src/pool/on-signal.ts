@@ -3,9 +3,9 @@
 
 import { constants } from 'node:os';
 import type { Timer } from '../contracts/clock.ts';
-import { OptionError } from '../contracts/errors.ts';
 import type { CloseReport } from '../contracts/snapshot.ts';
 import { systemClock } from '../foundation/system-clock.ts';
+import { checkPool, checkRequest } from './check-request.ts';
 import type { CloseOptions } from './requests.ts';
 
 /** What has to be stopped first: a `http.Server`, a Fastify instance, or anything that stops like one: by calling back, or by a promise. */
@@ -48,11 +48,11 @@ let stopping = 0;
  * runs is cancelled (`close.cancelMs`); a third one has its default action. Returns the undo, which does not stop what has begun.
  */
 export function onSignal(pool: Closable, options: SignalOptions = {}): () => void {
+  checkPool(pool, 'close'); // all of it now, and not when it is too late
+  checkRequest('onSignal', options);
+  checkRequest('close', options.close);
   const { signals = ['SIGTERM', 'SIGINT'], server, close = {} } = options;
   const drainMs = close.drainMs ?? DRAIN_MS;
-  for (const [name, ms] of Object.entries({ drainMs, cancelMs: close.cancelMs ?? 0 })) {
-    if (!(ms >= 0)) throw new OptionError(name, ms, 'a number from 0, or Infinity'); // now, and not when it is too late
-  }
   const remove = (): void => {
     for (const signal of signals) process.removeListener(signal, hear);
   };

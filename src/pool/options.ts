@@ -19,6 +19,8 @@ export type Resolved = ResolvedOptions<pg.Client, Pool>;
 export interface PoolSettings {
   readonly options: Resolved;
   readonly client: Record<string, unknown>;
+  /** How a connection string that was meant to say where to connect to says nothing. */
+  readonly unset: string | undefined;
   readonly settings: Settings;
   readonly hooks: Hooks<PgSession>;
 }
@@ -50,5 +52,12 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     reset: typeof reset === 'function' ? (session) => reset(session.client) : undefined,
     onReconnectFailed: onReconnectFailed && ((error) => onReconnectFailed(owner(), error)),
   };
-  return { options, client, settings, hooks };
+  return { options, client, unset: unsetServer(input, client), settings, hooks };
+}
+
+function unsetServer(input: unknown, client: Readonly<Record<string, unknown>>): string | undefined {
+  const { connectionString, connection, host, port } = client;
+  if (connectionString || connection !== undefined || host !== undefined || port !== undefined) return undefined;
+  if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'connectionString')) return undefined;
+  return connectionString === undefined ? 'undefined' : 'empty';
 }

@@ -109,6 +109,7 @@ export class Pool extends Base implements AsyncDisposable {
         unref: resolved.allowExitOnIdle,
         queryTimeoutMs: resolved.queryTimeoutMs,
         name: this.name,
+        unset: made.unset,
       });
     const warnings = new Warnings(resolved.logger);
     const face = new PgEvents(this, warnings, this.name);
@@ -159,8 +160,8 @@ export class Pool extends Base implements AsyncDisposable {
 
   /** Ends the pool in bounded phases; never rejects. Resolves when all sockets are gone. */
   close(options: CloseOptions = {}): Promise<CloseReport> {
-    const { drainMs = DRAIN_MS, cancelMs = CANCEL_MS, waiting = 'reject' } = options;
     checkRequest('close', options);
+    const { drainMs = DRAIN_MS, cancelMs = CANCEL_MS, waiting = 'reject' } = options;
     return this.#engine.close({ drainMs, cancelMs, waiting });
   }
 
@@ -222,22 +223,22 @@ export class Pool extends Base implements AsyncDisposable {
 
   /** Every connection is made anew, the idle ones spread over `overMs` (0). Resolves when the last old one is gone. */
   replaceAll(options: { overMs?: number } = {}): Promise<void> {
-    const { overMs = 0 } = options;
     checkRequest('replaceAll', options);
+    const { overMs = 0 } = options;
     return this.#engine.replaceAll(overMs);
   }
 
   /** Tests the idle connections, one at a time, and replaces dead ones. */
   check(options: CheckOptions = {}): Promise<CheckReport> {
-    const { timeoutMs = Infinity } = options;
     checkRequest('check', options);
+    const { timeoutMs = Infinity } = options;
     return this.#engine.check(timeoutMs);
   }
 
   /** Closes idle connections now until `to` (0) are left; resolves with how many. May go below `min` until the next use. */
   trim(options: { to?: number } = {}): Promise<number> {
-    const { to = 0 } = options;
     checkRequest('trim', options);
+    const { to = 0 } = options;
     return this.#engine.trim(to);
   }
 

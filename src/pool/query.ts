@@ -5,6 +5,7 @@ import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
+import { didYouMean, slipOf } from '../core/spelling.ts';
 import type { PgSession } from '../pg/session.ts';
 
 /** pg's query config, and what the pool adds to it. */
@@ -35,7 +36,37 @@ export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   if (signal !== undefined && !isSignal(signal)) throw new OptionError('signal', signal, 'an AbortSignal');
   if (idempotent !== undefined && typeof idempotent !== 'boolean')
     throw new OptionError('idempotent', idempotent, 'true or false');
-  return { timeoutMs: timeoutMs ?? defaultTimeoutMs, signal };
+  if (!isSubmittable(query)) refuseSlips(query);
+  return { timeoutMs: timeoutMs ?? pgTimeoutOf(query) ?? defaultTimeoutMs, signal };
+}
+
+/** pg's own name for it; pg's own timer would leave the statement running. */
+function pgTimeoutOf(query: object): number | undefined {
+  const ms: unknown = Reflect.get(query, 'query_timeout');
+  return typeof ms === 'number' && ms > 0 ? ms : undefined;
+}
+
+const OURS = ['signal', 'timeoutMs', 'idempotent'] as const;
+/** What a config has as a rule, so that hardly any is ever looked at more closely. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...OURS,
+  'text',
+  'values',
+  'name',
+  'rowMode',
+  'types',
+  'callback',
+  'query_timeout',
+]);
+
+/** pg passes over what it does not know: a misspelt deadline would be none. Further keys of libraries are let through. */
+function refuseSlips(query: object): void {
+  for (const key of Object.keys(query)) {
+    if (KNOWN.has(key)) continue;
+    const meant = slipOf(key, OURS);
+    const value: unknown = meant.length === 0 ? undefined : Reflect.get(query, key);
+    if (value !== undefined) throw new OptionError(key, value, didYouMean(meant));
+  }
 }
 
 type Callback = (error?: Error | null, result?: pg.QueryResult) => void;

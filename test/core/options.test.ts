@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import type { PoolConfig } from 'pg';
 import pg from 'pg';
 import { OptionError } from '../../src/contracts/errors.ts';
 import type { AllOptions } from '../../src/contracts/options.ts';
+import { NAMES_OF_OTHER_POOLS } from '../../src/core/names-of-other-pools.ts';
 import type { Alias, NumberSpec, OptionName, OptionSpec, Personality } from '../../src/core/option-table.ts';
 import { LATER_OPTIONS, MAX_INT, OPTIONS } from '../../src/core/option-table.ts';
 import { resolveOptions } from '../../src/core/resolve-options.ts';
@@ -386,6 +388,53 @@ describe('a key that is not ours', () => {
       assert.equal(key in resolve({ [key]: undefined }).client, false);
       assert.equal(PG_KEYS.has(key) || OURS.includes(key), false);
     }
+  });
+});
+
+describe('a name that other pools have for one of our options', () => {
+  const MEANT: Record<string, readonly string[]> = {
+    connectionString: ['url', 'uri', 'databaseUrl'],
+    acquireTimeoutMs: ['connectionTimeoutMs', 'connectionTimeout', 'acquireTimeoutMillis', 'acquireTimeout'],
+    max: ['maxConnections', 'maxSize', 'maxPoolSize', 'connectionLimit'],
+    min: ['minConnections', 'minSize', 'minPoolSize'],
+    host: ['hostname'],
+    user: ['username'],
+    database: ['dbname', 'dbName'],
+  };
+  const PAIRS = Object.entries(MEANT).flatMap(([meant, names]) => names.map((name) => [name, meant] as const));
+
+  for (const [name, meant] of PAIRS) {
+    it(`${name} is refused with ${meant}, as ours and as pg`, () => {
+      for (const personality of PERSONALITIES) {
+        assert.equal(
+          refusal({ [name]: 5 }, personality).message,
+          `option "${name}": expected a known name (did you mean "${meant}"?), got 5`,
+        );
+        assert.equal(name in resolve({ [name]: undefined }, personality).client, false);
+      }
+    });
+  }
+
+  it('is each one that the table has, leads to a name that is accepted, and is none that pg knows', () => {
+    const tested = new Set(PAIRS.map(([name]) => name));
+    for (const [name, meant] of Object.entries(NAMES_OF_OTHER_POOLS)) {
+      assert.ok(tested.has(name), name);
+      assert.ok(OURS.includes(meant) || PG_KEYS.has(meant), meant);
+      assert.equal(PG_KEYS.has(name) || OURS.includes(name), false, name);
+    }
+  });
+
+  it('is let through where the driver reads it', () => {
+    const { client } = resolveOptions({ hostname: 'db' }, { personality: 'oxbow', foreignKeys: new Set(['hostname']) });
+    assert.equal(client.hostname, 'db');
+  });
+
+  it('is not found on the prototype of the table', () => {
+    assert.equal(resolve({ valueOf: 5 }).client.valueOf, 5);
+  });
+
+  it('does not give away the password of a URL', () => {
+    assert.ok(!inspect(refusal({ url: 'postgres://u:hunter2@h/db' })).includes('hunter2'));
   });
 });
 

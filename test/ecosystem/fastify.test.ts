@@ -6,7 +6,7 @@ import { Agent, get } from 'node:http';
 import test, { type TestContext } from 'node:test';
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify';
 import { type OxbowFastifyOptions, oxbowFastify } from '../../src/doors/fastify.ts';
-import { ConnectError, Pool, PoolClosedError, PoolTimeoutError } from '../../src/doors/index.ts';
+import { ConnectError, OptionError, Pool, PoolClosedError, PoolTimeoutError } from '../../src/doors/index.ts';
 import { NullPool } from '../../src/doors/null.ts';
 import {
   backends,
@@ -335,6 +335,70 @@ test('an option that is wrong fails the boot, and the options object is left as 
   app.register(oxbowFastify, options);
   await assert.rejects(boot(app), /option "max"/);
   assert.deepEqual(options, before);
+});
+
+/** The key that the error names, and what is registered beside what leads to a server. */
+const NONSENSE: readonly (readonly [string, object])[] = [
+  ['decorater', { decorater: 'db' }],
+  ['decorator', { decorator: '' }],
+  ['decorator', { decorator: 5 }],
+  ['openn', { openn: { wait: false } }],
+  ['timeout', { open: { timeout: 5 } }],
+  ['open', { open: 5 }],
+  ['drain', { close: { drain: 5 } }],
+  ['close', { close: 5 }],
+  ['pool', { pool: {} }],
+  ['pool', { pool: null }],
+];
+
+for (const [option, more] of NONSENSE) {
+  test(`the plugin option ${JSON.stringify(more)} fails the boot (${option}) and connects to nothing`, async (t) => {
+    const deaf = await deafServer(t);
+    const app = withApp(t);
+    const { pool } = more as { pool?: unknown };
+    const given = pool === undefined ? { ...server.config, host: deaf.host, port: deaf.port, ...more } : more;
+    Reflect.apply(app.register, app, [oxbowFastify, given]);
+    assert.equal((await rejection(boot(app), OptionError)).option, option);
+    assert.equal(app.hasDecorator('oxbow'), false);
+    assert.equal(deaf.accepted, 0);
+  });
+}
+
+test('a given pool has its options already: any more beside it fail the boot, and it is not opened', async (t) => {
+  for (const [option, more] of Object.entries({ max: { max: 4 }, close: { close: { drainMs: 5 } } })) {
+    const pool = withPool(t, server.config);
+    const app = withApp(t);
+    Reflect.apply(app.register, app, [oxbowFastify, { pool, ...more }]);
+    const error = await rejection(boot(app), OptionError);
+    assert.equal(error.option, option);
+    assert.match(error.expected, /"pool"/);
+    assert.equal(pool.phase, 'created');
+  }
+});
+
+test('a given pool may stand beside what Fastify reads, and beside options that are undefined', async (t) => {
+  const pool = withPool(t, server.config);
+  const app = withApp(t);
+  const options: object = {
+    pool,
+    prefix: '/v1',
+    logLevel: 'warn',
+    logSerializers: {},
+    max: undefined,
+    close: undefined,
+  };
+  Reflect.apply(app.register, app, [oxbowFastify, options]);
+  await boot(app);
+  assert.equal(app.oxbow, pool);
+});
+
+test('a plain text as options fails the boot without showing it', async (t) => {
+  const app = withApp(t);
+  Reflect.apply(app.register, app, [oxbowFastify, 'postgres://u:hunter2@127.0.0.1:1/db']);
+  const error = await rejection(boot(app), OptionError);
+  assert.equal(error.option, 'connectionString');
+  assert.ok(!error.message.includes('hunter2'));
+  assert.equal(app.hasDecorator('oxbow'), false);
 });
 
 test('a plugin can name this one as a dependency', async (t) => {

@@ -194,6 +194,32 @@ for (const [what, bad] of Object.entries(CASES)) {
   });
 }
 
+const UNSET: Record<string, { options: string; hint: boolean }> = {
+  'is undefined': { options: '{ connectionString: undefined }', hint: true },
+  'is empty': { options: "{ connectionString: '' }", hint: true },
+  'is undefined and a port was given': { options: '{ connectionString: undefined, port: 1 }', hint: false },
+  'is undefined and a host was given': {
+    options: "{ connectionString: undefined, host: '127.0.0.1', port: 1 }",
+    hint: false,
+  },
+  'was not given': { options: '{ port: 1 }', hint: false },
+};
+
+for (const [what, { options, hint }] of Object.entries(UNSET)) {
+  test(`where nothing answers and connectionString ${what}, the error ${hint ? 'says so' : 'does not speak of it'}`, async () => {
+    // PGPORT: nothing must be found at pg's default by chance.
+    const program = `
+      delete process.env.PGHOST;
+      process.env.PGPORT = '1';
+      await new Pool({ acquireTimeoutMs: 300, ...${options} }).query('SELECT 1').catch((error) => console.log(error.message));`;
+    const { stdout, stderr } = await runProgram(program, good);
+    assert.match(stdout, /ECONNREFUSED/, stderr);
+    const words =
+      /\(no server was configured: "connectionString" is (undefined|empty), so pg's default localhost:1 was used\)/;
+    assert.equal(words.test(stdout), hint, stdout);
+  });
+}
+
 test('a pool that failed is of use again when the cause is gone', async (t) => {
   let password = 'wrong';
   const one = withPool(t, { ...good, password: () => password });

@@ -7,6 +7,7 @@ import {
   LeaseError,
   OptionError,
   PoolTimeoutError,
+  QueryTimeoutError,
   StrayTransactionError,
 } from '../../src/doors/index.ts';
 import {
@@ -62,6 +63,19 @@ test('a signal that is none is refused before it stands in the queue, and nobody
   assert.equal((await pool.query('SELECT 1 AS one')).rows[0]?.one, 1);
 });
 
+test("pg's query_timeout in a query is its timeoutMs: the statement is cancelled, and nobody is blamed", async (t) => {
+  const log = reports();
+  const pool = withPool(t, { ...server.config, max: 1, logger: log.logger });
+  const slow = { text: 'SELECT pg_sleep(30)', query_timeout: 60 };
+  const error = await rejection(pool.query(slow), QueryTimeoutError);
+  assert.equal(error.timeoutMs, 60);
+  const pid = await pidOf(pool);
+  const again = await rejection(pool.query(slow), QueryTimeoutError);
+  assert.equal(again.kind, 'QUERY_TIMEOUT');
+  assert.equal(await pidOf(pool), pid, 'the connection is kept');
+  assert.deepEqual(log.said, []);
+});
+
 test('a slip in what a request says is an error that names it', async (t) => {
   const pool = withPool(t, { ...server.config, max: 1 });
   // The name that the error must give, and the call.
@@ -100,6 +114,72 @@ test('a slip in what a request says is an error that names it', async (t) => {
   }
   assert.equal(pool.stats().connects, 0);
   assert.equal(pool.phase, 'created');
+});
+
+test('what belongs into the query object is refused as a third argument, and nothing is sent', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const { signal } = new AbortController();
+  const refuses = async (target: object): Promise<void> => {
+    for (const form of [
+      ['SELECT 1', [], { signal }],
+      ['SELECT 1', undefined, { timeoutMs: 5 }],
+      [{ text: 'SELECT 1' }, [], {}],
+    ]) {
+      const answer = call(target, 'query', ...form);
+      assert.ok(answer instanceof Promise);
+      const { option, message } = await rejection(answer, OptionError);
+      assert.equal(option, 'callback');
+      assert.match(message, /signal and timeoutMs go into the query object/);
+    }
+    for (const nothing of [undefined, null]) {
+      const { rows } = (await call(target, 'query', 'SELECT $1::int AS n', [7], nothing)) as { rows: unknown[] };
+      assert.deepEqual(rows, [{ n: 7 }]);
+    }
+  };
+  await rejection(call(pool, 'query', 'SELECT 1', [], { signal }) as Promise<unknown>, OptionError);
+  assert.equal(pool.phase, 'created');
+  await refuses(pool);
+  await pool.use(refuses);
+  await pool.transaction(refuses);
+});
+
+test('a key of a query that is nearly one of ours is refused; what pg reads, and what is far from ours, is not', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const slips = {
+    timeout: 'timeoutMs',
+    timeoutms: 'timeoutMs',
+    signall: 'signal',
+    singal: 'signal',
+    idempotant: 'idempotent',
+  };
+  const refuses = async (target: object): Promise<void> => {
+    for (const [slip, meant] of Object.entries(slips)) {
+      const asked = call(target, 'query', { text: 'SELECT 1', [slip]: 5 });
+      const { option, message } = await rejection(asked as Promise<unknown>, OptionError);
+      assert.equal(option, slip);
+      assert.match(message, new RegExp(`did you mean "${meant}"\\?`));
+    }
+  };
+  await refuses(pool);
+  assert.equal(pool.phase, 'created');
+  await pool.use(refuses);
+  const { rows } = await pool.query({
+    text: 'SELECT $1::int',
+    values: [7],
+    name: 'seven',
+    rowMode: 'array',
+    types: undefined,
+    ...{
+      query_timeout: 5_000,
+      queryMode: undefined,
+      binary: false,
+      rows: 0,
+      portal: '',
+      timeout: undefined,
+      note: 'mine',
+    },
+  });
+  assert.deepEqual(rows, [[7]]);
 });
 
 test('a lease and a transaction answer by callback in every form, also when they cannot be used any more', async (t) => {

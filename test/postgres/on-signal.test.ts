@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { Agent, get } from 'node:http';
 import test, { type TestContext } from 'node:test';
-import { onSignal, Pool } from '../../src/doors/index.ts';
+import { OptionError, onSignal, Pool } from '../../src/doors/index.ts';
 import { backends, eventually, freshName, withClient, withServer } from './harness.ts';
 
 const server = await withServer(test);
@@ -386,7 +386,53 @@ test('a signal that cannot be caught, or a time that is none, is refused at once
   assert.throws(() => onSignal(pool, { signals: ['SIGTERM', 'SIGKILL'] }), { code: 'EINVAL' });
   assert.throws(() => onSignal(pool, { close: { drainMs: -1 } }), { code: 'INVALID_OPTION' });
   assert.throws(() => onSignal(pool, { close: { cancelMs: Number.NaN } }), { code: 'INVALID_OPTION' });
+  assert.throws(() => onSignal(pool, { signals: [] }), { code: 'INVALID_OPTION' });
   assert.equal(process.listenerCount('SIGTERM'), before);
+});
+
+/** The key that the error names, what it says it expected, and what was passed. */
+const NONSENSE: readonly (readonly [string, RegExp, ...unknown[]])[] = [
+  ['pool', /a pool/],
+  ['pool', /a pool/, {}],
+  ['pool', /a pool/, 'pool'],
+  ['options', /an object/, new Pool(), 5],
+  ['options', /an object/, new Pool(), null],
+  ['signal', /one of signals, server, close/, new Pool(), { signal: ['SIGTERM'] }],
+  ['signals', /names of signals/, new Pool(), { signals: ['SIGFOO'] }],
+  ['signals', /names of signals/, new Pool(), { signals: ['SIGTERM', 'toString'] }],
+  ['signals', /names of signals/, new Pool(), { signals: 'SIGTERM' }],
+  ['signals', /names of signals/, new Pool(), { signals: [15] }],
+  ['server', /close\(\)/, new Pool(), { server: 5 }],
+  ['server', /close\(\)/, new Pool(), { server: { stop() {} } }],
+  ['server', /close\(\)/, new Pool(), { server: null }],
+  ['close', /an object/, new Pool(), { close: 5 }],
+  ['close', /an object/, new Pool(), { close: null }],
+  ['drain', /one of drainMs, cancelMs, waiting/, new Pool(), { close: { drain: 1 } }],
+  ['drainMs', /milliseconds/, new Pool(), { close: { drainMs: '5' } }],
+  ['waiting', /'reject' or 'serve'/, new Pool(), { close: { waiting: 'later' } }],
+];
+
+for (const [option, expected, ...args] of NONSENSE) {
+  const [, options = 'no pool'] = args;
+  test(`onSignal refuses ${JSON.stringify(options)} at once (${option}), and listens to nothing`, () => {
+    const count = (): number => process.listenerCount('SIGTERM') + process.listenerCount('SIGINT');
+    const before = count();
+    assert.throws(
+      () => Reflect.apply(onSignal, undefined, args),
+      (error: unknown) => {
+        assert.ok(error instanceof OptionError, String(error));
+        assert.equal(error.option, option);
+        assert.match(error.expected, expected);
+        return true;
+      },
+    );
+    assert.equal(count(), before);
+  });
+}
+
+test('what was left out may be written as undefined', () => {
+  const undo = onSignal(new Pool(), { signals: undefined, server: undefined, close: { drainMs: undefined } });
+  undo();
 });
 
 const unshare = ['unshare', '--pid', '--fork', '--kill-child'];
