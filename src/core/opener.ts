@@ -6,13 +6,12 @@ import type { Driver, Fault, Session, SessionStatus } from '../contracts/driver.
 import { ConnectError } from '../contracts/errors.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
+import { drawExpiry } from './lifespan.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Outcome, Settled } from './steps.ts';
 
-/** How many draws the most distant expiry is chosen from, so that connections do not die together. */
-const CANDIDATES = 5;
 /** A successor is opened this long before a connection expires, or twice as long as a connect has lately taken. */
 const AHEAD_MS = 1_000;
 
@@ -246,7 +245,7 @@ export class Opener<S extends Session> {
     house.idle.used(slot, now);
     slot.seenAt = now;
     house.counters.connect.add(ms);
-    slot.expiresAt = this.#drawExpiry(now);
+    slot.expiresAt = drawExpiry(house.clock, house.settings.maxLifetimeMs, house.slots, now);
     slot.renewAt = slot.expiresAt - Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
     house.lookBy(slot.renewAt);
     house.counters.connectMs.record(ms);
@@ -257,24 +256,6 @@ export class Opener<S extends Session> {
     // Whoever was told may have closed the pool.
     if (slot.state === State.opening) house.rest(slot, now);
     house.pump();
-  }
-
-  /** Once per birth, within the last quarter of the lifetime, as far from the others' as five draws allow. */
-  #drawExpiry(now: number): number {
-    const { clock, settings, slots } = this.#house;
-    if (settings.maxLifetimeMs === Infinity) return Infinity;
-    let best = 0;
-    let bestGap = -1;
-    for (let n = 0; n < CANDIDATES; n += 1) {
-      const at = now + settings.maxLifetimeMs * (0.75 + 0.25 * clock.random());
-      let gap = Infinity;
-      for (const other of slots) gap = Math.min(gap, Math.abs(other.expiresAt - at));
-      if (gap > bestGap) {
-        best = at;
-        bestGap = gap;
-      }
-    }
-    return best;
   }
 
   #failed(cause: unknown, fault: Fault, begunAt: number, connected = false): void {
