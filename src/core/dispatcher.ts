@@ -12,6 +12,9 @@ import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import { Refusal, type Request, Waiter } from './wait-queue.ts';
 
+/** Here and not looked up: they are needed at every lend and return. */
+const { idle: IDLE, lent: LENT } = State;
+
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
 /** Instead of a time that was waited. */
@@ -102,7 +105,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const house = this.#house;
     if (slot.custody !== undefined) slot.custody.end();
     if (this.#mayHaveToGo(slot, now) && this.#goes(slot, now)) return;
-    house.book.move(slot, State.idle);
+    house.book.move(slot, IDLE);
     const waiter = house.queue.first;
     if (waiter !== null && house.lending) this.#handOver(slot, waiter, now);
     else this.#layDown(slot, now);
@@ -230,7 +233,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
 
   #lend(slot: Slot<S>, now: number, waitedMs: number, label: string | undefined, origin: object | undefined): L {
     const house = this.#house;
-    house.book.move(slot, State.lent);
+    house.book.move(slot, LENT);
     slot.uses += 1;
     this.#leases += 1;
     slot.lentAt = now;
@@ -244,7 +247,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
 
   #announce(lease: L, id: number, now: number, waitedMs: number): void {
     const { book, ledger, max, traffic } = this.#house;
-    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * book.count(State.lent) > max, now, waitedMs !== AT_ONCE);
+    if (now >= ledger.silentUntil) ledger.lent(lease, 2 * book.count(LENT) > max, now, waitedMs !== AT_ONCE);
     traffic?.lent(id, lease.id, Math.max(0, waitedMs), lease.label, lease.session);
   }
 

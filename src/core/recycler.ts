@@ -10,6 +10,9 @@ import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Outcome, StepName } from './steps.ts';
 
+/** Here and not looked up: they are needed at every lend and return. */
+const { returning: RETURNING } = State;
+
 /** What was found wrong, in words for a report. */
 class Spoiled extends Error {}
 
@@ -63,7 +66,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   /** The lease is taken away from its borrower: what runs is cancelled and what is open rolled back, and that is nobody's mistake. */
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
     const heldMs = this.#receive(lease, slot, undefined, now);
-    if (slot.state === State.returning) void this.#clean(slot, lease, heldMs, false);
+    if (slot.state === RETURNING) void this.#clean(slot, lease, heldMs, false);
   }
 
   #receive(lease: Lease<S>, slot: Slot<S>, reason: unknown, now: number): number {
@@ -71,7 +74,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     const heldMs = now - slot.lentAt;
     slot.lease = undefined;
     house.lent.remove(slot);
-    house.book.move(slot, State.returning);
+    house.book.move(slot, RETURNING);
     house.counters.returns += 1;
     house.counters.useMs.record(heldMs);
     house.ledger.returned(lease);
@@ -97,7 +100,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     const house = this.#house;
     this.#spoiled(slot, lease, heldMs);
     // Whoever was told may have brought it down.
-    if (slot.state !== State.returning) return;
+    if (slot.state !== RETURNING) return;
     if (atRest) house.retire(slot, 'released');
     else void this.#cancelAndCut(slot);
     house.pump();

@@ -10,6 +10,8 @@ export const State = { opening: 0, idle: 1, lent: 2, returning: 3, closing: 4, g
 
 export type State = (typeof State)[keyof typeof State];
 
+const CLOSING = State.closing;
+
 export const STATE_NAMES = ['opening', 'idle', 'lent', 'returning', 'closing', 'gone'] as const;
 
 /** For each state the states it may move to, as bits. */
@@ -58,7 +60,7 @@ export class StateBook {
     counts[from] = (counts[from] as number) - 1;
     counts[to] = (counts[to] as number) + 1;
     slot.state = to;
-    if (to >= State.closing) this.#leaving(to);
+    if (to >= CLOSING) this.#leaving(to);
   }
 
   /** Every way out leads through closing. */
