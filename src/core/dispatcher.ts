@@ -239,7 +239,6 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     slot.lentAt = now;
     const lease = new this.#Lease(this.#home, slot, this.#leases, label, origin);
     slot.lease = lease;
-    house.lent.push(slot);
     if (!house.held) house.hold();
     if (now >= house.ledger.silentUntil || house.traffic !== undefined) this.#announce(lease, slot.id, now, waitedMs);
     return lease;

@@ -14,7 +14,6 @@ import { type Reporter, silentReporter } from '../contracts/reporter.ts';
 import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
 import { noTasks, type TaskContext } from '../contracts/task-context.ts';
 import { Deadlines } from '../foundation/deadlines.ts';
-import { IntrusiveList } from '../foundation/intrusive-list.ts';
 import type { Closing } from './closing.ts';
 import { Counters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -68,7 +67,6 @@ export class House<S extends Session> implements Household<S> {
   readonly book: StateBook = new StateBook();
   readonly slots: Set<Slot<S>> = new Set();
   readonly idle: IdleSet<S> = new IdleSet();
-  readonly lent: IntrusiveList<Slot<S>> = new IntrusiveList();
   readonly queue: WaitQueue<S> = new WaitQueue();
   readonly counters: Counters = new Counters();
   readonly governor: Governor;

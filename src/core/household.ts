@@ -13,7 +13,6 @@ import type { Reporter } from '../contracts/reporter.ts';
 import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
 import type { TaskContext } from '../contracts/task-context.ts';
 import type { Deadlines } from '../foundation/deadlines.ts';
-import type { IntrusiveList } from '../foundation/intrusive-list.ts';
 import type { Counters } from './counters.ts';
 import type { Governor } from './governor.ts';
 import type { IdleSet } from './idle-set.ts';
@@ -81,7 +80,6 @@ export interface Household<S extends Session> extends Ports {
   readonly book: StateBook;
   readonly slots: Set<Slot<S>>;
   readonly idle: IdleSet<S>;
-  readonly lent: IntrusiveList<Slot<S>>;
   readonly queue: WaitQueue<S>;
   readonly counters: Counters;
   readonly governor: Governor;

@@ -72,7 +72,7 @@ export class Reading<S extends Session> {
   expired(): number {
     const now = this.#house.clock.now();
     let count = 0;
-    for (const slot of this.#house.lent) if (now >= slot.expiresAt) count += 1;
+    for (const slot of this.#lent()) if (now >= slot.expiresAt) count += 1;
     return count;
   }
 
@@ -81,11 +81,23 @@ export class Reading<S extends Session> {
     const house = this.#house;
     const now = house.clock.now();
     const holders: Holder[] = [];
-    for (const slot of house.lent) {
+    for (const slot of this.#lent()) {
       const holder = this.#holder(slot, now);
       if (holder !== undefined) holders.push(holder);
     }
-    return holders;
+    // Leases are numbered in the order in which they were made.
+    return holders.sort((one, other) => one.id - other.id);
+  }
+
+  /** In no order: a list of its own would cost each lend more than a look at all of them costs whoever asks. */
+  #lent(): Slot<S>[] {
+    return [...this.#house.slots].filter(({ state }) => state === State.lent);
+  }
+
+  #oldestLeaseMs(now: number): number {
+    let oldest = now;
+    for (const { lentAt, state } of this.#house.slots) if (state === State.lent) oldest = Math.min(oldest, lentAt);
+    return now - oldest;
   }
 
   #holder(slot: Slot<S>, now: number): Holder | undefined {
@@ -109,7 +121,7 @@ export class Reading<S extends Session> {
   }
 
   #gauges(): PoolSnapshot {
-    const { book, clock, lent, max, min, phase, queue, settings } = this.#house;
+    const { book, clock, max, min, phase, queue, settings } = this.#house;
     const now = clock.now();
     return {
       name: settings.name,
@@ -124,7 +136,7 @@ export class Reading<S extends Session> {
       closing: book.count(State.closing),
       waiting: queue.length,
       oldestWaitMs: queue.first === null ? 0 : now - queue.first.since,
-      oldestLeaseMs: lent.first?.lease === undefined ? 0 : now - lent.first.lease.since,
+      oldestLeaseMs: this.#oldestLeaseMs(now),
     };
   }
 }

@@ -73,7 +73,6 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     const house = this.#house;
     const heldMs = now - slot.lentAt;
     slot.lease = undefined;
-    house.lent.remove(slot);
     house.book.move(slot, RETURNING);
     house.counters.returns += 1;
     house.counters.useMs.record(heldMs);

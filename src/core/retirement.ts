@@ -83,7 +83,6 @@ export class Retirement<S extends Session> {
     slot.custody?.end();
     this.#house.left(slot);
     if (slot.state === State.idle) this.#house.idle.remove(slot);
-    if (slot.state === State.lent) this.#house.lent.remove(slot);
   }
 
   async #sayGoodbye(slot: Slot<S>): Promise<void> {

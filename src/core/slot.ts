@@ -1,5 +1,5 @@
-// The pool's record of one session: where it stands and what has to be known to decide about it. Owns no behaviour; it is
-// in the idle set or in the list of lent ones, never in both, and `state` is written by the state book alone.
+// The pool's record of one session: where it stands and what has to be known to decide about it. Owns no behaviour; its links are the
+// idle set's, and `state` is written by the state book alone.
 
 import type { Session } from '../contracts/driver.ts';
 import type { Linked } from '../foundation/intrusive-list.ts';
