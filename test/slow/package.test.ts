@@ -58,14 +58,15 @@ test('what an error points to is in the package, and so is what that points to',
 /**
  * How large things may get, in bytes: a tenth above what they were when last looked at. A fifth of the tarball are declarations, which
  * editors show; a quarter are documents; a seventh is `./testing` (fault proxy, embedded server, conformance suite), a public door that
- * nobody bundles. There are no source maps. `./pg` carries the table of deviations. Raise a bound with its reason.
+ * nobody bundles. There are no source maps. `./pg` carries the table of deviations. Raise a bound with its reason; the last: what is said
+ * about a request, a query or another pool's option name is checked by name.
  */
 const BOUNDS = {
-  tarball: 222_000,
-  '.': 32_700,
-  './pg': 37_700,
-  './null': 31_800,
-  './fastify': 32_100,
+  tarball: 232_000,
+  '.': 36_000,
+  './pg': 39_900,
+  './null': 35_000,
+  './fastify': 35_800,
   './core': 22_500,
   './testing': 16_900,
 };
