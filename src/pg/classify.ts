@@ -16,19 +16,39 @@ const PERMANENT = new Set([
 ]);
 const HOST = new Set(['57P01', '57P02']);
 
+/** PgBouncer has one SQLSTATE for all that it says itself, and tells things apart by the text: as of 1.18, and of 1.24 where it changed. */
+const POOLER = '08P01';
+const POOLER_FULL = /^(no more connections allowed|client connections exceeded)/;
+const POOLER_PARAMETER = /^unsupported startup parameter/;
+const POOLER_PERMANENT = /^(unsupported startup parameter|no such (database|user)|"trust" authentication failed)/;
+
 export function classify(error: unknown): Fault {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
   if (typeof code === 'string') {
     if (code.startsWith('28') || PERMANENT.has(code)) return 'permanent';
     if (code === '53300') return 'full';
+    if (code === POOLER) return pooler(messageOf(error));
     if (HOST.has(code)) return 'host';
     return 'transient';
   }
-  const message = error instanceof Error ? error.message : '';
+  const message = messageOf(error);
   // pg: no password was given though the server asks for one; the server has no TLS though it was asked for.
   if (message.startsWith('SASL:') || message.includes('does not support SSL')) return 'permanent';
   return error instanceof TypeError ? 'permanent' : 'transient';
 }
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : '';
+}
+
+function pooler(message: string): Fault {
+  if (POOLER_FULL.test(message)) return 'full';
+  return POOLER_PERMANENT.test(message) ? 'permanent' : 'transient';
+}
+
+const PARAMETER_HINT =
+  'a pooler such as PgBouncer passes on no such parameter: set it for the role on the server (ALTER ROLE … SET …), or have it ' +
+  "dropped by naming it in PgBouncer's ignore_startup_parameters";
 
 /**
  * The same error with a text that says something, and without what must not be shown: Node's error for several refused
@@ -38,6 +58,7 @@ export function legible(error: unknown): Error {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
   if (code === 'ERR_INVALID_URL') return coded('the connection string is not a valid URL', 'ERR_INVALID_URL');
   if (!(error instanceof Error)) return coded(String(error), undefined);
+  if (code === POOLER && POOLER_PARAMETER.test(error.message)) error.message += ` (${PARAMETER_HINT})`;
   if (error instanceof AggregateError && error.message === '') {
     return coded(
       error.errors.map((one: unknown) => (one instanceof Error ? one.message : String(one))).join('; '),
