@@ -174,7 +174,8 @@ export class PgBouncer {
     const { server, mode, settings } = this.#options;
     const { host, port, user, database: dbname, password = '' } = server;
     const target = Object.entries({ host, port, user, dbname, password }).filter(([, value]) => value !== '');
-    const lines = { listen_addr: '127.0.0.1', listen_port: this.port, pool_mode: mode, ...DEFAULTS, ...settings };
+    const fixed = { listen_addr: '127.0.0.1', listen_port: this.port, pool_mode: mode, admin_users: user };
+    const lines = { ...fixed, ...DEFAULTS, ...settings };
     return [
       '[databases]',
       `${dbname} = ${target.map(([name, value]) => `${name}=${quoted(value)}`).join(' ')}`,
@@ -219,6 +220,8 @@ export interface Behind {
   server(): ServerConfig;
   /** Somebody who looks at the server from outside, not through PgBouncer. */
   admin(): pg.Client;
+  /** Restarts the server, and connects `admin` anew. */
+  restartServer(): Promise<void>;
 }
 
 /** A server for the whole file, to have PgBouncer in front of it; none where PgBouncer is missing and no test will ask. */
@@ -226,8 +229,15 @@ export async function behindPgBouncer(scope: Scope): Promise<Behind> {
   const missing = (): never => {
     throw new Error('PgBouncer is not installed');
   };
-  if (!pgbouncerFound) return { server: missing, admin: missing };
+  if (!pgbouncerFound) return { server: missing, admin: missing, restartServer: missing };
   const server = await withServer(scope, { url: false });
-  const admin = await withClient(scope, server.config);
-  return { server: () => server.config, admin: () => admin };
+  let admin = await withClient(scope, server.config);
+  return {
+    server: () => server.config,
+    admin: () => admin,
+    restartServer: async () => {
+      await server.restart('fast');
+      admin = await withClient(scope, server.config);
+    },
+  };
 }
