@@ -158,9 +158,9 @@ for (const mode of ['session', 'transaction'] as const) {
   test(`while its console says PAUSE a query ends by its deadline, and after RESUME all are served (${mode} mode)`, async (t) => {
     const { bouncer, pool } = await fixture(t, mode, { max: 2, returnTimeoutMs: 500 });
     // PAUSE waits for clients to leave their sessions, and a login while it lasts waits unless there was one before.
-    const earlier = withPool(t, bouncer.config);
+    const earlier = mode === 'transaction' ? pool : withPool(t, bouncer.config);
     await earlier.query('SELECT 1');
-    await earlier.close();
+    if (earlier !== pool) await earlier.close();
     await bouncer.ask('PAUSE');
     await rejection(pool.query({ text: 'SELECT 1', timeoutMs: 200 }), QueryTimeoutError);
     const patient = pool.query('SELECT 1 AS one');
@@ -204,6 +204,7 @@ for (const mode of ['session', 'transaction'] as const) {
 
   test(`query_wait_timeout costs the query that waited, names itself, and the pool goes on (${mode} mode)`, async (t) => {
     const { bouncer, pool } = await fixture(t, mode, { max: 1 }, { default_pool_size: 1, query_wait_timeout: 1 });
+    if (mode === 'transaction') await pool.query('SELECT 1');
     const hog = withPool(t, { ...bouncer.config, max: 1 });
     const lease = await hog.acquire();
     await lease.query('BEGIN');

@@ -11,7 +11,7 @@ import { Guard } from '../../src/testing/embedded-guard.ts';
 import { freePort, isFree } from '../../src/testing/embedded-port.ts';
 import { freeze, removeFolder, signal, thaw } from '../../src/testing/embedded-processes.ts';
 import { environment, serverUser } from '../../src/testing/embedded-run.ts';
-import type { ServerConfig } from '../../src/testing/embedded-server.ts';
+import type { EmbeddedPostgresOptions, ServerConfig } from '../../src/testing/embedded-server.ts';
 import { eventually, type Scope, withClient, withServer } from './harness.ts';
 
 /** Debian puts it where only root's PATH looks. */
@@ -222,15 +222,20 @@ export interface Behind {
   admin(): pg.Client;
   /** Restarts the server, and connects `admin` anew. */
   restartServer(): Promise<void>;
+  /** All that the server has logged, up to a megabyte. */
+  serverLog(): string;
 }
 
 /** A server for the whole file, to have PgBouncer in front of it; none where PgBouncer is missing and no test will ask. */
-export async function behindPgBouncer(scope: Scope): Promise<Behind> {
+export async function behindPgBouncer(
+  scope: Scope,
+  settings: EmbeddedPostgresOptions['settings'] = {},
+): Promise<Behind> {
   const missing = (): never => {
     throw new Error('PgBouncer is not installed');
   };
-  if (!pgbouncerFound) return { server: missing, admin: missing, restartServer: missing };
-  const server = await withServer(scope, { url: false });
+  if (!pgbouncerFound) return { server: missing, admin: missing, restartServer: missing, serverLog: missing };
+  const server = await withServer(scope, { url: false, settings });
   let admin = await withClient(scope, server.config);
   return {
     server: () => server.config,
@@ -239,5 +244,6 @@ export async function behindPgBouncer(scope: Scope): Promise<Behind> {
       await server.restart('fast');
       admin = await withClient(scope, server.config);
     },
+    serverLog: () => server.log(1_000_000),
   };
 }
