@@ -236,6 +236,23 @@ export class PgSession implements Session {
     });
   }
 
+  /** Resolves at the end of the next reply; rejects if the session ends before. */
+  nextReply(): Promise<void> {
+    const connection = this.#connection;
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        connection.removeListener('end', ended);
+        resolve();
+      };
+      const ended = (): void => {
+        connection.removeListener('readyForQuery', done);
+        reject(new Error('the connection ended before its reply was read'));
+      };
+      connection.once('readyForQuery', done);
+      connection.once('end', ended);
+    });
+  }
+
   async end(): Promise<void> {
     this.#leaving = true;
     await step('gone', this.client.end());
@@ -244,7 +261,8 @@ export class PgSession implements Session {
   async destroy(why?: Error): Promise<void> {
     this.#leaving = true;
     this.#cancels.abort();
-    await step('gone', destroyed(this.#connection, why));
+    // Who has ended already has said why himself.
+    await step('gone', destroyed(this.#connection, this.#lost === undefined ? why : undefined));
   }
 
   /** Cuts the line; everybody hears of it as of any other loss, with this reason. */

@@ -186,6 +186,6 @@ function cancelBehind(session: PgSession): void {
   const undo = session.deadline(returnTimeoutMs, () =>
     session.sever(new Error(`a statement that was given up could not be cancelled within ${returnTimeoutMs} ms`)),
   );
-  // Refused or failed: whether it is at rest then shows at the return, where what is still busy is replaced.
-  session.settle().then(undo, undo);
+  // A cancel that was refused: the statement may yet end by itself in that time.
+  session.settle().then(undo, () => session.nextReply().then(undo, undo));
 }
