@@ -128,7 +128,8 @@ probe(3, {
     assert.equal(pool.snapshot().lent, 1);
     assert.deepEqual((await owner.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
     owner.release();
-    // The same by the releases that pg's users keep.
+    // The same by a release that was kept. What nobody can tell is who calls `client.release()` on a client that two have held: there
+    // our raw clients are as pg's, and the lease is the remedy.
     const { release } = await pool.connect();
     release();
     const second = await pool.connect();

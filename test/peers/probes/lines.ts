@@ -28,7 +28,7 @@ export const lines: readonly Line[] = [
   {
     number: 3,
     probe: 'released twice, with another borrower in between',
-    ours: 'the stale release is reported, and the new owner is unaffected',
+    ours: 'the stale release of a lease, or one that was kept, throws, and the new owner is unaffected',
     theirs: { 'pg-pool': 'the stale release is accepted, two hold one client, and the release of the owner throws' },
   },
   {

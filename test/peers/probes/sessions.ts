@@ -115,7 +115,7 @@ probe(10, {
       throw new Error('changed my mind');
     });
     await rejection(transaction, Error);
-    assert.ok(wrote);
+    assert.ok(wrote, 'the write after the death was not rejected as lost');
     assert.equal(await rowsOf('kept_by_us'), 0);
   },
   theirs: {
