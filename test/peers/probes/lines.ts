@@ -84,6 +84,18 @@ export const lines: readonly Line[] = [
     theirs: { 'postgres.js': 'it is refused after it was executed, and the session stays in the transaction' },
   },
   {
+    number: 12,
+    probe: 'a value whose serialiser throws, and the named statement used again',
+    ours: 'the name is forgotten and prepared anew',
+    theirs: { pg: '26000, each time' },
+  },
+  {
+    number: 13,
+    probe: 'DISCARD ALL in a reset hook, and a named statement used again',
+    ours: 'the names are forgotten with it',
+    theirs: { pg: '26000, each time' },
+  },
+  {
     number: 14,
     probe: 'COPY FROM STDIN by text with other queries behind it',
     ours: 'it fails alone, and no neighbour suffers',

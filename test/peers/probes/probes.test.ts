@@ -8,9 +8,10 @@ import { registered } from './stage.ts';
 import './lending.ts';
 import './sessions.ts';
 import './sharing.ts';
+import './statements.ts';
 
 test('each probe is shown on ours and on each peer that it faults', () => {
-  assert.equal(lines.length, 16);
+  assert.equal(lines.length, 18);
   for (const { number, theirs } of lines) {
     assert.deepEqual(registered.get(number)?.toSorted(), ['ours', ...Object.keys(theirs)].toSorted(), `row ${number}`);
   }
