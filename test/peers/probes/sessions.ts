@@ -131,7 +131,7 @@ probe(10, {
         const [row] = await tx<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
         await killBackend(admin, row?.pid ?? 0);
         await sql`SELECT 1`;
-        note(await codeOf(tx`INSERT INTO kept_by_postgres_js VALUES (1)`));
+        note(await codeOf(tx`INSERT INTO ${tx(server.schema)}.kept_by_postgres_js VALUES (1)`));
         throw new Error('changed my mind');
       });
       await rejection(transaction, Error);
