@@ -7,6 +7,7 @@ import { ConnectError } from '../contracts/errors.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import { drawExpiry } from './lifespan.ts';
+import { CANCEL_MS } from './retirement.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';
@@ -54,7 +55,8 @@ export class Opener<S extends Session> {
     const { book, governor, queue } = house;
     if (book.size >= house.max) return;
     const now = house.clock.now();
-    const retryInMs = governor.retryInMs(now);
+    const wanted = house.lending && queue.length > 0;
+    const retryInMs = governor.retryInMs(now, wanted);
     const answer = howManyToDial({
       waiting: house.lending ? queue.length : 0,
       oldestWaitMs: queue.first === null ? 0 : now - queue.first.since,
@@ -65,7 +67,7 @@ export class Opener<S extends Session> {
       living: book.living,
       floor: house.floor,
       max: house.max,
-      concurrency: retryInMs === undefined ? governor.concurrency(now) : Infinity,
+      concurrency: retryInMs === undefined ? governor.concurrency(now, wanted) : Infinity,
       holdMs: house.counters.useMs.lately,
       connectMs: house.counters.connect.value,
     });
@@ -186,8 +188,12 @@ export class Opener<S extends Session> {
       const leftMs = settings.connectTimeoutMs - (clock.now() - begunAt);
       const configured = await steps.step('configure', () => configure(session), leftMs);
       const fault = faultOf(configured, session.status, settings.connectTimeoutMs);
+      // What still runs on the server would go on there without its client (DESIGN B12).
+      if (fault !== undefined && custody.held && session.status === 'busy')
+        await steps.step('settle', () => session.settle(), CANCEL_MS);
       if (fault !== undefined && custody.held) fail(fault);
     }
+    session.baseline?.();
     if (custody.held) this.#ready(slot, clock.now() - begunAt);
   }
 
@@ -244,6 +250,7 @@ export class Opener<S extends Session> {
     const now = house.clock.now();
     house.idle.used(slot, now);
     slot.seenAt = now;
+    slot.bornAt = now;
     house.counters.connect.add(ms);
     slot.expiresAt = drawExpiry(house.clock, house.settings.maxLifetimeMs, house.slots, now);
     slot.renewAt = slot.expiresAt - Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
@@ -274,7 +281,8 @@ export class Opener<S extends Session> {
     const alive = house.book.living > house.book.count(State.opening);
     if (permanent && !alive) {
       house.turnAway('connect', wrap);
-    } else if (house.settings.pgManners) {
+    } else if (house.settings.pgManners && !(fault === 'full' && alive)) {
+      // A server without room is no failure of anybody's while a connection may still come back.
       house.turnAway('connect', wrap, 1);
     } else if (permanent) {
       if (this.#askedAnew) {
@@ -296,7 +304,7 @@ export class Opener<S extends Session> {
     const now = house.clock.now();
     house.events.openFailed(error, attempt, house.governor.retryInMs(now));
     if (lasted) this.#reconnectFailed(error);
-    this.#lookAgain(house.governor.retryInMs(now) ?? 0, now);
+    this.#lookAgain(house.governor.retryInMs(now, house.queue.length > 0) ?? 0, now);
   }
 
   #reconnectFailed(error: Error): void {

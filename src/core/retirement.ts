@@ -9,6 +9,8 @@ import { lostText } from './lease.ts';
 import type { Slot } from './slot.ts';
 import { STATE_NAMES, State } from './states.ts';
 
+/** How long a connection that nobody wants may hold its place while what runs on it is cancelled. */
+export const CANCEL_MS = 1_000;
 /** How long a goodbye may take before the socket is cut (DESIGN B12). */
 const GOODBYE_MS = 1_000;
 /** How long a driver may take to report a cut socket gone; after that it has broken its word and the slot is written off. */
@@ -63,7 +65,7 @@ export class Retirement<S extends Session> {
     }
     // Its borrower may be the one who listens, and gives it back at once.
     house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
-    void this.#cut(slot);
+    void this.#cut(slot, error);
     // Who died once is seldom alone: everything that was at rest before is asked, in one pass.
     house.suspectAll();
     house.pump();
@@ -96,10 +98,10 @@ export class Retirement<S extends Session> {
     await this.#cut(slot);
   }
 
-  async #cut(slot: Slot<S>): Promise<void> {
+  async #cut(slot: Slot<S>, why?: Error): Promise<void> {
     const house = this.#house;
     const session = slot.session as S;
-    const cut = await house.steps.step('destroy', () => session.destroy(), CUT_MS);
+    const cut = await house.steps.step('destroy', () => session.destroy(why), CUT_MS);
     if (cut.is !== 'done') {
       const how = cut.is === 'late' ? `within ${CUT_MS} ms` : `but failed: ${String(cut.error)}`;
       const message = `${house.settings.name}: the driver did not destroy the socket of connection ${slot.id} ${how}`;

@@ -14,36 +14,31 @@ const PERMANENT = new Set([
   'ERR_INVALID_ARG_TYPE',
   'ERR_SOCKET_BAD_PORT',
 ]);
+/** PgBouncer: max_client_conn and its like; Supavisor and pgcat: a pool of theirs is full. */
+const FULL =
+  /\b(?:no more connections allowed|client connections exceeded|max clients reached|max client connections reached|too many clients)\b/i;
 const HOST = new Set(['57P01', '57P02']);
 
-/** PgBouncer has one SQLSTATE for all that it says itself, and tells things apart by the text: as of 1.18, and of 1.24 where it changed. */
+/** PgBouncer has one SQLSTATE for all that it says itself; its words, as of 1.18, tell apart what it will never accept. */
 const POOLER = '08P01';
-const POOLER_FULL = /^(no more connections allowed|client connections exceeded)/;
 const POOLER_PARAMETER = /^unsupported startup parameter/;
-const POOLER_PERMANENT = /^(unsupported startup parameter|no such (database|user)|"trust" authentication failed)/;
+const POOLER_PERMANENT = /^(?:unsupported startup parameter|no such (?:database|user)|"trust" authentication failed)/;
 
 export function classify(error: unknown): Fault {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
+  const message = error instanceof Error ? error.message : '';
   if (typeof code === 'string') {
+    // Poolers say so in words of their own, PgBouncer as a violation of the protocol.
+    if (FULL.test(message)) return 'full';
     if (code.startsWith('28') || PERMANENT.has(code)) return 'permanent';
     if (code === '53300') return 'full';
-    if (code === POOLER) return pooler(messageOf(error));
+    if (code === POOLER && POOLER_PERMANENT.test(message)) return 'permanent';
     if (HOST.has(code)) return 'host';
     return 'transient';
   }
-  const message = messageOf(error);
   // pg: no password was given though the server asks for one; the server has no TLS though it was asked for.
   if (message.startsWith('SASL:') || message.includes('does not support SSL')) return 'permanent';
   return error instanceof TypeError ? 'permanent' : 'transient';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : '';
-}
-
-function pooler(message: string): Fault {
-  if (POOLER_FULL.test(message)) return 'full';
-  return POOLER_PERMANENT.test(message) ? 'permanent' : 'transient';
 }
 
 const PARAMETER_HINT =
