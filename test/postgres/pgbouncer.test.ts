@@ -7,15 +7,21 @@ import pg from 'pg';
 import { type Pool, type PoolOptions, StrayTransactionError } from '../../src/doors/index.ts';
 import { NullPool } from '../../src/doors/null.ts';
 import { eventually, freshName, pidOf, rejection, reports, withPool } from './harness.ts';
-import { behindPgBouncer, type PgBouncer, type PoolMode, test, withPgBouncer } from './pgbouncer.ts';
+import { behindPgBouncer, type PgBouncerOptions, type PoolMode, test, withPgBouncer } from './pgbouncer.ts';
 
 const { server, admin } = await behindPgBouncer(nodeTest);
 
-for (const mode of ['session', 'transaction'] as const satisfies PoolMode[]) {
-  const through = (t: TestContext): Promise<PgBouncer> => withPgBouncer(t, { server: server(), mode });
+/** What a pool is told to go through PgBouncer in this mode. */
+async function behind(t: TestContext, mode: PoolMode, settings?: PgBouncerOptions['settings']): Promise<PoolOptions> {
+  const bouncer = await withPgBouncer(t, { server: server(), mode, settings });
+  return { ...bouncer.config, pooler: mode };
+}
+
+for (const mode of ['session', 'transaction'] as const) {
+  const through = (t: TestContext): Promise<PoolOptions> => behind(t, mode);
 
   test(`parameters, types and errors come through as they are (${mode} mode)`, async (t) => {
-    const { config } = await through(t);
+    const config = await through(t);
     const pool = withPool(t, { ...config, max: 2 });
     const { rows } = await pool.query('SELECT $1::int AS n, $2::text AS s, $3::jsonb AS j, $4::int[] AS a', [
       7,
@@ -30,7 +36,7 @@ for (const mode of ['session', 'transaction'] as const satisfies PoolMode[]) {
   });
 
   test(`a statement that fails costs no connection (${mode} mode)`, async (t) => {
-    const { config } = await through(t);
+    const config = await through(t);
     const pool = withPool(t, { ...config, max: 1 });
     for (let n = 0; n < 10; n += 1) {
       await rejection(pool.query('SELECT 1 / 0'), pg.DatabaseError);
@@ -42,7 +48,7 @@ for (const mode of ['session', 'transaction'] as const satisfies PoolMode[]) {
   });
 
   test(`transactions commit, roll back and nest (${mode} mode)`, async (t) => {
-    const { config } = await through(t);
+    const config = await through(t);
     const pool = withPool(t, { ...config, max: 2 });
     await pool.query(`CREATE TABLE nested_${mode} (n int)`);
     const insert = `INSERT INTO nested_${mode} VALUES ($1)`;
@@ -64,7 +70,7 @@ for (const mode of ['session', 'transaction'] as const satisfies PoolMode[]) {
   });
 
   test(`settings of a transaction hold in it and not after it (${mode} mode)`, async (t) => {
-    const { config } = await through(t);
+    const config = await through(t);
     const pool = withPool(t, { ...config, max: 1 });
     const text = "SELECT coalesce(current_setting('app.tenant', true), '') AS tenant";
     const seen = await pool.transaction(async (tx) => (await tx.query(text)).rows, {
@@ -76,7 +82,7 @@ for (const mode of ['session', 'transaction'] as const satisfies PoolMode[]) {
   });
 
   test(`what comes back in a transaction, open or failed, is rolled back before the next borrower has it (${mode} mode)`, async (t) => {
-    const { config } = await through(t);
+    const config = await through(t);
     const { said, logger } = reports();
     const pool = withPool(t, { ...config, max: 1, logger });
     await pool.query(`CREATE TABLE left_${mode} (n int)`);
@@ -97,15 +103,15 @@ for (const mode of ['session', 'transaction'] as const satisfies PoolMode[]) {
   });
 
   test(`closing ends every connection to it, and none is left in a transaction (${mode} mode)`, async (t) => {
-    const bouncer = await through(t);
-    const pool = withPool(t, { ...bouncer.config, max: 4 });
+    const bouncer = await withPgBouncer(t, { server: server(), mode });
+    const pool = withPool(t, { ...bouncer.config, pooler: mode, max: 4 });
     await Promise.all([pool.query('SELECT 1'), pool.query('SELECT 2')]);
     const running = pool.query('SELECT pg_sleep(60)').catch((error: unknown) => error);
     await eventually('it runs', () => isRunning(pool));
     await pool.close({ drainMs: 0, cancelMs: 5_000 });
     assert.equal(Reflect.get(Object(await running), 'code'), '57014');
     assert.equal(await isRunning(pool), false);
-    const careless = withPool(t, { ...bouncer.config, max: 4 });
+    const careless = withPool(t, { ...bouncer.config, pooler: mode, max: 4 });
     await (await careless.acquire()).query('BEGIN');
     const { stillHeld } = await careless.close({ drainMs: 0, cancelMs: 50 });
     assert.equal(stillHeld.length, 1);
@@ -127,7 +133,7 @@ async function isRunning(pool: Pool): Promise<boolean> {
 }
 
 test('in session mode a connection is one session of the server, for as long as it lives', async (t) => {
-  const { config } = await withPgBouncer(t, { server: server(), mode: 'session' });
+  const config = await behind(t, 'session');
   const pool = withPool(t, { ...config, max: 2 });
   await pool.use(async (lease) => {
     const pid = await pidOf(lease);
@@ -143,7 +149,7 @@ test('in session mode a connection is one session of the server, for as long as 
 
 for (const reset of ['rollback', 'discard'] as const) {
   test(`named statements work in session mode, for one borrower after the other (reset: '${reset}')`, async (t) => {
-    const { config } = await withPgBouncer(t, { server: server(), mode: 'session' });
+    const config = await behind(t, 'session');
     const pool = withPool(t, { ...config, max: 2, reset });
     const twice = (n: number): Promise<unknown> =>
       pool
@@ -161,7 +167,7 @@ for (const reset of ['rollback', 'discard'] as const) {
 }
 
 test("in session mode reset: 'discard' leaves the next borrower nothing: settings, temporary tables, locks", async (t) => {
-  const { config } = await withPgBouncer(t, { server: server(), mode: 'session' });
+  const config = await behind(t, 'session');
   let configured = 0;
   const pool = withPool(t, {
     ...config,
@@ -233,10 +239,8 @@ async function thousandMixed(pool: Pool, table: string): Promise<void> {
 
 class Rejected extends Error {}
 
-const narrow = { default_pool_size: 2 };
-
 test('a thousand mixed queries of eight connections over two sessions of the server are all answered right (transaction mode)', async (t) => {
-  const { config } = await withPgBouncer(t, { server: server(), mode: 'transaction', settings: narrow });
+  const config = await behind(t, 'transaction', { default_pool_size: 2 });
   const pool = withPool(t, { ...config, max: 8 });
   await thousandMixed(pool, 'mixed_transaction');
   assert.ok(pool.stats().connects <= 8);
@@ -245,7 +249,7 @@ test('a thousand mixed queries of eight connections over two sessions of the ser
 });
 
 test('the same in session mode through a NullPool, which keeps no session that others wait for', async (t) => {
-  const { config } = await withPgBouncer(t, { server: server(), mode: 'session', settings: narrow });
+  const config = await behind(t, 'session', { default_pool_size: 2 });
   const options: PoolOptions = { ...config, max: 8, name: freshName(), logger: reports().logger };
   const pool = new NullPool(options);
   t.after(() => pool.close({ drainMs: 0 }));

@@ -45,7 +45,7 @@ export interface PgBouncerOptions {
   readonly server: ServerConfig;
   readonly mode: PoolMode;
   /** More lines for the section `[pgbouncer]` of its file. */
-  readonly settings?: Readonly<Record<string, string | number>>;
+  readonly settings?: Readonly<Record<string, string | number>> | undefined;
 }
 
 /** Enough sessions for any test, and no wait of PgBouncer's own longer than a test's patience. */
