@@ -24,6 +24,14 @@ const POOLER = '08P01';
 const POOLER_PARAMETER = /^unsupported startup parameter/;
 const POOLER_PERMANENT = /^(?:unsupported startup parameter|no such (?:database|user)|"trust" authentication failed)/;
 
+/** What it says to whoever it never passed on to a server. */
+const POOLER_REFUSED = /^(?:server login has been failing|pgbouncer cannot connect to server|query_wait_timeout)/;
+
+/** Whether a statement that ended with this error never reached a server. */
+export function neverRan(error: unknown): boolean {
+  return error instanceof Error && Reflect.get(error, 'code') === POOLER && POOLER_REFUSED.test(error.message);
+}
+
 export function classify(error: unknown): Fault {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
   const message = error instanceof Error ? error.message : '';

@@ -118,8 +118,9 @@ for (const mode of ['session', 'transaction'] as const) {
   test(`a restart of the server behind it under load: the pool recovers by itself (${mode} mode)`, async (t) => {
     const { pool } = await fixture(t, mode, { min: 1, max: 4 });
     const failures = await underLoad(pool, restartServer);
-    // How many fail is up to them: PgBouncer goes on accepting clients, and refuses what they ask.
+    // What ran then is lost; what PgBouncer refused afterwards, while it went on accepting clients, was not sent to anybody.
     for (const error of failures) assert.ok(error instanceof ConnectionLostError, String(error));
+    assert.ok(failures.length <= 8, `${failures.length} failed`);
   });
 
   test(`a PgBouncer that is frozen is a timeout which says that the connect had no answer (${mode} mode)`, async (t) => {
