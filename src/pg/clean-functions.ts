@@ -9,7 +9,7 @@ function words(text: string): ReadonlySet<string> {
 }
 
 /** Called by themselves or as `pg_catalog.name`, quoted or not. nextval and its kin leave the session's last values, which no one restores. */
-export const CLEAN_FUNCTIONS = words(`
+export const CLEAN_FUNCTIONS: ReadonlySet<string> = words(`
   any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp every json_agg json_object_agg
   jsonb_agg jsonb_object_agg max min mode percentile_cont percentile_disc range_agg range_intersect_agg regr_avgx regr_avgy regr_count
   regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance
@@ -82,13 +82,15 @@ export const CLEAN_FUNCTIONS = words(`
 `);
 
 /** Session advisory locks, taken and given back. */
-export const SESSION_LOCKS = words(`
+export const SESSION_LOCKS: ReadonlySet<string> = words(`
   pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
 `);
-export const SESSION_UNLOCKS = words('pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all');
+export const SESSION_UNLOCKS: ReadonlySet<string> = words(
+  'pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all',
+);
 
 /** Keywords that no function, type, table or alias can be named by without quotes. */
-export const RESERVED = words(`
+export const RESERVED: ReadonlySet<string> = words(`
   all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create current_catalog
   current_date current_role current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch
   for foreign from grant group having in initially intersect into lateral leading limit localtime localtimestamp not null offset on only
@@ -100,7 +102,7 @@ export const RESERVED = words(`
  * Keywords that no function can be named by without quotes: the server's own expressions and types. `treat` is not among them: it calls
  * whatever function has the name of its type.
  */
-export const NO_FUNCTION = words(`
+export const NO_FUNCTION: ReadonlySet<string> = words(`
   between bigint bit boolean char character coalesce dec decimal exists extract float greatest grouping int integer interval json
   json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table json_value least
   merge_action national nchar normalize nullif numeric overlay position precision real row smallint substring time timestamp trim values

@@ -34,7 +34,7 @@ export function isName(tokens: Tokens, at: number): boolean {
 export function partners(tokens: Tokens): ReadonlyMap<number, number> | undefined {
   const partner = new Map<number, number>();
   const open: number[] = [];
-  for (const [at] of tokens.entries()) {
+  for (let at = 0; at < tokens.length; at++) {
     if (isMark(tokens, at, '(')) open.push(at);
     if (!isMark(tokens, at, ')')) continue;
     const start = open.pop();
@@ -44,15 +44,14 @@ export function partners(tokens: Tokens): ReadonlyMap<number, number> | undefine
   return open.length === 0 ? partner : undefined;
 }
 
-/** Before a name with a parenthesis: that name is a relation, a type, an alias or a common table expression. */
-const BEFORE_NO_CALL = new Set(['into', 'as', 'table', 'exists', 'references', 'with']);
+/** Before a name with a parenthesis: that name is a relation, a type, an alias, a common table expression or a prepared statement. */
+const BEFORE_NO_CALL = new Set(['into', 'as', 'table', 'exists', 'references', 'with', 'execute']);
 
 /** What a FROM item in parentheses stands after. */
 const BEFORE_FROM_ITEM = new Set(['from', 'join', 'lateral']);
 
 /** What a query begins with, and what comes next where that word could be a name too. */
-const QUERIES = new Set(['select', 'with', 'table', 'values (']);
-const CHANGES = new Set(['insert into', 'delete from', 'merge into']);
+const QUERIES = new Set(['select', 'with', 'table', 'values (', 'insert into', 'delete from', 'merge into']);
 
 /** Words that mean what they mean only right after another one, which can come before no call. */
 const AFTER: ReadonlyMap<string, readonly string[]> = new Map([
@@ -86,7 +85,7 @@ class Reader {
     const last = open - 1;
     const token = this.#tokens[last];
     // No argument begins with a bare query.
-    if (token === undefined || !isName(this.#tokens, last) || this.#begins(open, QUERIES)) return undefined;
+    if (token === undefined || !isName(this.#tokens, last) || this.#beginsQuery(open)) return undefined;
     const close = this.#close(open);
     let first = last;
     while (this.#isMark(first - 1, '.')) {
@@ -110,7 +109,7 @@ class Reader {
     const before = this.#word(first - 1);
     if (this.#isMark(first - 1, '::')) return true;
     if (before !== undefined && BEFORE_NO_CALL.has(before)) return true;
-    if (first === 1 && (before === 'copy' || before === 'execute')) return true;
+    if (first === 1 && before === 'copy') return true;
     if (first !== last) return false;
     if (before === 'recursive' || before === 'ordinality') return this.#word(first - 2) === 'with';
     if (this.#isMark(first - 1, ')')) return this.#endsFromItem(first - 1) && !RESERVED.has(this.#word(last) ?? '');
@@ -132,14 +131,13 @@ class Reader {
     at += 1;
     if (this.#word(at) === 'not') at += 1;
     if (this.#word(at) === 'materialized') at += 1;
-    return this.#isMark(at, '(') && (this.#begins(at, QUERIES) || this.#begins(at, CHANGES));
+    return this.#isMark(at, '(') && this.#beginsQuery(at);
   }
 
-  /** Whether what is in the parentheses begins with one of these. */
-  #begins(open: number, beginnings: ReadonlySet<string>): boolean {
+  #beginsQuery(open: number): boolean {
     const word = this.#word(open + 1);
     if (word === undefined) return false;
-    return beginnings.has(word) || beginnings.has(`${word} ${this.#tokens[open + 2]?.text}`);
+    return QUERIES.has(word) || QUERIES.has(`${word} ${this.#tokens[open + 2]?.text}`);
   }
 
   /** Whether `word`, which could be a function's name elsewhere, is a keyword here. */
@@ -157,6 +155,8 @@ class Reader {
       case 'rollup':
       case 'cube':
         return before === 'by' && this.#word(at - 2) === 'group';
+      case 'materialized':
+        return before === 'as' || (before === 'not' && this.#word(at - 2) === 'as');
       case 'ilike':
       case 'escape':
         return this.#endsOperand(at - 1);
@@ -222,8 +222,10 @@ class Reader {
 /** All calls, in the order of their opening parentheses. */
 export function callsIn(tokens: Tokens, partner: ReadonlyMap<number, number>): Call[] {
   const reader = new Reader(tokens, partner);
-  return tokens.flatMap((_, at) => {
+  const calls: Call[] = [];
+  for (let at = 0; at < tokens.length; at++) {
     const call = isMark(tokens, at, '(') ? reader.callAt(at) : undefined;
-    return call === undefined ? [] : [call];
-  });
+    if (call !== undefined) calls.push(call);
+  }
+  return calls;
 }

@@ -20,27 +20,21 @@ const PLAIN = `'[^']*(?:''[^']*)*'`;
 const BACKSLASHED = String.raw`'[^'\\]*(?:(?:\\[^]|'')[^'\\]*)*'`;
 const QUOTED = `"[^"]*(?:""[^"]*)*"`;
 
+/** One token or gap. Its kind is told by its first and last characters, which costs far less than a group for each. */
 function pattern(plain: string): RegExp {
-  const kinds = {
-    gap: String.raw`[ \t\n\r\f\v]+|--[^\n\r]*`,
-    backslashed: `[eE]${BACKSLASHED}`,
-    string: `[nN]?${plain}`,
-    otherString: `(?:[uU]&|[bBxX])${PLAIN}`,
-    escapedName: `[uU]&${QUOTED}`,
-    quoted: QUOTED,
+  const sources = [
+    String.raw`[ \t\n\r\f\v]+|--[^\n\r]*`,
+    `[eE]${BACKSLASHED}`,
+    `[nN]?${plain}`,
+    `(?:[uU]&|[bBxX])${PLAIN}`,
+    `(?:[uU]&)?${QUOTED}`,
     // What only begins like a string must not be taken for a name with a string after it.
-    word: String.raw`(?![eEnNbBxX]'|[uU]&['"])${START}[\w$\u0080-\uffff]*`,
-    number: String.raw`0[xXoObB](?:_?[\da-fA-F])+|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?`,
-    dollar: String.raw`\$(?:${START}[\w\u0080-\uffff]*)?\$`,
-    parameter: String.raw`\$\d+`,
-    mark: String.raw`::|[()[\],;.:+\-*/<>=~!@#%^&|${'`'}?]`,
-  };
-  return new RegExp(
-    Object.entries(kinds)
-      .map(([kind, source]) => `(?<${kind}>${source})`)
-      .join('|'),
-    'y',
-  );
+    String.raw`(?![eEnNbBxX]'|[uU]&['"])${START}[\w$\u0080-\uffff]*`,
+    String.raw`0[xXoObB](?:_?[\da-fA-F])+|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?`,
+    String.raw`\$(?:${START}[\w\u0080-\uffff]*)?\$|\$\d+`,
+    '::|[()[\\],;.:+\\-*/<>=~!@#%^&|`?]',
+  ];
+  return new RegExp(sources.join('|'), 'y');
 }
 
 const CONFORMING = pattern(PLAIN);
@@ -64,6 +58,27 @@ function afterComment(text: string, start: number): number | undefined {
   }
 }
 
+const STRING: Token = { kind: 'string', text: '' };
+const NUMBER: Token = { kind: 'number', text: '' };
+const PARAMETER: Token = { kind: 'parameter', text: '' };
+const ESCAPED_NAME: Token = { kind: 'quoted', text: '' };
+const MARKS: ReadonlyMap<string, Token> = new Map(
+  ['::', ...'()[],;.:+-*/<>=~!@#%^&|`?'].map((text) => [text, { kind: 'mark', text }]),
+);
+const LETTER = new RegExp(START);
+
+/** What `whole` is; undefined for a gap. A dollar quote is a string from its first delimiter on. */
+function tokenOf(whole: string): Token | undefined {
+  const mark = MARKS.get(whole);
+  if (mark !== undefined) return mark;
+  const [first = ''] = whole;
+  if (first === '$') return whole.endsWith('$') ? STRING : PARAMETER;
+  if (whole.endsWith("'") && !whole.startsWith('--')) return STRING;
+  if (first === '"') return { kind: 'quoted', text: whole.slice(1, -1).replaceAll('""', '"') };
+  if (LETTER.test(first)) return whole.endsWith('"') ? ESCAPED_NAME : { kind: 'word', text: folded(whole) };
+  return first === '.' || (first >= '0' && first <= '9') ? NUMBER : undefined;
+}
+
 /** The text as statements, cut at semicolons, empty ones too; undefined if a quote or comment has no end or a character has no place. */
 export function readSql(text: string, standardConformingStrings: boolean): Reading | undefined {
   const next = standardConformingStrings ? CONFORMING : NOT_CONFORMING;
@@ -80,40 +95,27 @@ export function readSql(text: string, standardConformingStrings: boolean): Readi
       continue;
     }
     next.lastIndex = at;
-    const found = next.exec(text);
-    if (found === null) return undefined;
-    const [whole] = found;
-    const { gap, backslashed, string, otherString, escapedName, quoted, word, number, dollar, mark } =
-      found.groups ?? {};
+    if (!next.test(text)) return undefined;
+    const whole = text.slice(at, next.lastIndex);
     at = next.lastIndex;
-    if (gap !== undefined) continue;
-    if (dollar !== undefined) {
-      const end = text.indexOf(dollar, at);
+    const token = tokenOf(whole);
+    if (token === undefined) continue;
+    if (token === STRING && whole.startsWith('$')) {
+      const end = text.indexOf(whole, at);
       if (end === -1) return undefined;
-      at = end + dollar.length;
+      at = end + whole.length;
     }
-    if (mark === ';') {
+    const isPlain = token === STRING && /^[nN]?'/.test(whole);
+    // After a line break this would go on with the string before it, backslashes and all.
+    if (isPlain && afterBackslashed && standardConformingStrings) return undefined;
+    twofold ||= isPlain && whole.includes("\\'");
+    afterBackslashed = token === STRING && /^[eE]/.test(whole);
+    if (token.text === ';' && token.kind === 'mark') {
       statement = [];
       statements.push(statement);
-    } else if (string !== undefined) {
-      // After a line break this would go on with the string before it, backslashes and all.
-      if (afterBackslashed && standardConformingStrings) return undefined;
-      twofold ||= whole.includes("\\'");
-      statement.push({ kind: 'string', text: '' });
-    } else if (backslashed !== undefined || otherString !== undefined || dollar !== undefined) {
-      statement.push({ kind: 'string', text: '' });
-    } else if (word !== undefined) {
-      statement.push({ kind: 'word', text: folded(word) });
-    } else if (quoted !== undefined) {
-      statement.push({ kind: 'quoted', text: quoted.slice(1, -1).replaceAll('""', '"') });
-    } else if (escapedName !== undefined) {
-      statement.push({ kind: 'quoted', text: '' });
-    } else if (mark !== undefined) {
-      statement.push({ kind: 'mark', text: mark });
     } else {
-      statement.push({ kind: number === undefined ? 'parameter' : 'number', text: '' });
+      statement.push(token);
     }
-    afterBackslashed = backslashed !== undefined;
   }
   return { statements, twofold };
 }

@@ -112,7 +112,7 @@ function endsWith(tokens: Tokens, close: number, word: string): boolean {
  */
 function selectsInto(tokens: Tokens): number {
   const selected = [false];
-  for (const [at] of tokens.entries()) {
+  for (let at = 0; at < tokens.length; at++) {
     const word = wordAt(tokens, at);
     if (isMark(tokens, at, '(')) selected.push(false);
     else if (isMark(tokens, at, ')')) selected.pop();
