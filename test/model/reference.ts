@@ -285,6 +285,7 @@ export class Reference {
     const life = this.#lives.get(session);
     if (life !== undefined) {
       life.configured = true;
+      this.proven(session, false);
       return;
     }
     this.#lives.set(session, {
