@@ -156,7 +156,7 @@ export class Silence<S extends Session> {
     if (custody.held) {
       if (asked.is !== 'late' && session.status === 'idle') {
         slot.seenAt = house.clock.now();
-        house.verified(slot, slot.seenAt);
+        house.rest(slot, slot.seenAt);
       } else {
         // It has missed a proof of life, and another is dead already.
         house.condemn(slot, 'check');

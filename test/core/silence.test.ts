@@ -500,6 +500,25 @@ test('a borrower who comes while the idle one is asked gets it as soon as it has
   assert.equal(rig.driver.count('ping'), 0, 'the answer is a proof of life');
 });
 
+for (const check of ['always', 'custom'] as const) {
+  test(`with check '${check}' the question is none: a borrower who came meanwhile gets it checked`, async () => {
+    const checked: number[] = [];
+    const rig = rigWith(
+      { check },
+      { script: inquiries({ afterMs: 300 }), hooks: { check: (session) => void checked.push(session.pid) } },
+    );
+    const { idle } = await oneOfTwo(rig);
+    await untilAsked(rig);
+    const pings = rig.driver.count('ping');
+    checked.length = 0;
+    const ask = rig.ask();
+    await rig.clock.advance(300);
+    assert.equal(ask.lease?.session, idle);
+    if (check === 'custom') assert.deepEqual(checked, [idle.pid]);
+    else assert.equal(rig.driver.count('ping'), pings + 1);
+  });
+}
+
 for (const [name, happens] of [
   [
     'with more to come',

@@ -252,7 +252,8 @@ export class World {
         if (!setup.configure) this.reference.born(session);
       },
       answered: (call, session) => {
-        this.reference.proven(session, call === 'ping');
+        // The user's own check is not done by a ping.
+        this.reference.proven(session, call === 'ping' && setup.check !== 'custom');
         if (call === 'restore' || call === 'discard') this.reference.undone(session);
         if (call === 'inquire' && !this.driver.isProbe(session))
           this.reference.happens('asked through one of the pool');
