@@ -223,7 +223,7 @@ test('with no idle one but room, a new one within max is wished for and asked th
 test('with room, but a connect that takes longer than can be hoped for, a probe asks', async () => {
   const opens: Behaviour[] = [{}, { afterMs: 30_000 }];
   const rig = rigWith(
-    { connectTimeoutMs: 60_000 },
+    { max: 3, connectTimeoutMs: 60_000 },
     {
       script: (call, _session, count) =>
         call === 'open' ? opens[count - 1] : call === 'inquire' ? { doing: 'gone' } : undefined,
@@ -452,7 +452,7 @@ test('an idle one and a probe have three seconds between them', async () => {
     return session === idleOne ? { never: true } : { afterMs: 600, doing: 'gone' };
   };
   await untilAsked(rig);
-  await rig.clock.advance(3_010);
+  await rig.clock.advance(3_500);
   assert.equal(lease.fault, undefined, 'the answer came too late');
 });
 
@@ -498,6 +498,16 @@ test('a borrower who comes while the idle one is asked gets it as soon as it has
   await rig.clock.advance(20);
   assert.equal(ask.lease?.session, idle);
   assert.equal(rig.driver.count('ping'), 0, 'the answer is a proof of life');
+});
+
+test('the answer is a proof of life for the one that gave it: it is lent unasked after that', async () => {
+  const rig = rigWith();
+  const { idle } = await oneOfTwo(rig);
+  await rig.clock.advance(SILENT_MS - LOOK_MS);
+  assert.equal(rig.engine.tryAcquire(), undefined, 'it is stale');
+  await untilAsked(rig);
+  await rig.clock.advance(500);
+  assert.equal(rig.engine.tryAcquire()?.session, idle);
 });
 
 for (const check of ['always', 'custom'] as const) {

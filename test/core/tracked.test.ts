@@ -152,12 +152,12 @@ test('after a restore the next clean return costs nothing again', async () => {
   assert.deepEqual(next.session.calls, ['restore']);
 });
 
-for (const [name, on, withinMs] of [
-  ['fails', { restore: { afterMs: 5, fail: new Error('permission denied') } }, 5],
-  ['never ends', { restore: { never: true } }, 500],
-  ['ends too late', { restore: { afterMs: 600 } }, 500],
-  ['leaves a transaction', { restore: { afterMs: 5, status: 'transaction' } }, 5],
-  ['leaves it busy', { restore: { afterMs: 5, status: 'busy' } }, 5],
+for (const [name, on, withinMs, reason] of [
+  ['fails', { restore: { afterMs: 5, fail: new Error('permission denied') } }, 5, 'reset'],
+  ['never ends', { restore: { never: true } }, 500, 'condemned'],
+  ['ends too late', { restore: { afterMs: 600 } }, 500, 'condemned'],
+  ['leaves a transaction', { restore: { afterMs: 5, status: 'transaction' } }, 5, 'reset'],
+  ['leaves it busy', { restore: { afterMs: 5, status: 'busy' } }, 5, 'reset'],
 ] as const) {
   test(`a restore that ${name} has the connection replaced within returnTimeoutMs, and a waiter is served`, async () => {
     const { rig, lease } = await lent(on, { settings: { returnTimeoutMs: 500 } });
@@ -173,6 +173,7 @@ for (const [name, on, withinMs] of [
     assert.deepEqual(outcomes(rig), ['condemned']);
     assert.equal(rig.engine.stats().returnsBad, 1);
     assert.equal(rig.engine.stats().reset, 0);
+    assert.deepEqual(rig.engine.stats().retired, { [reason]: 1 });
     assert.deepEqual(rig.reports.codes(), ['OXBOW_RESET_FAILED']);
     assert.equal(rig.engine.stats().connectionsLost, 0);
     await rig.clock.advance(1_000);

@@ -202,6 +202,20 @@ export const returnPathMutants = [
     suites: ['core/silence'],
   },
   {
+    name: "silence: who came while the idle one was asked gets it without the user's check",
+    file: 'src/core/silence.ts',
+    find: 'house.rest(slot, slot.seenAt);',
+    replace: 'house.verified(slot, slot.seenAt);',
+    suites: ['core/silence', 'model'],
+  },
+  {
+    name: "return: a ping is taken for the user's check",
+    file: 'src/core/health.ts',
+    find: "if (house.settings.check === 'custom' && !custom) house.rest(slot, slot.seenAt);\n      else house",
+    replace: 'house',
+    suites: ['model', 'core/liveness'],
+  },
+  {
     name: 'freeze: a late look raises no suspicion',
     file: 'src/core/upkeep.ts',
     find: 'if (lateMs >= FROZEN_MS) this.#house.suspectAll();',
