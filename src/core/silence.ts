@@ -195,6 +195,7 @@ export class Silence<S extends Session> {
     house.probed();
     return doings;
   }
+
   /** Nobody waits any longer for the driver to give up a connect; but what arrives all the same must not stay. */
   async #cutWhenever(rest: Promise<Settled<Settled<S>>>): Promise<void> {
     const arrived = await this.#house.steps.step('abandon', () => rest, Infinity);
