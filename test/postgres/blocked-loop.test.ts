@@ -88,18 +88,27 @@ const WORK: Record<string, Work> = {
     warm: true,
     start: (one) => one.query('SELECT 1'),
   },
-  'returnTimeoutMs in a rollback and a reset': {
-    options: {
-      max: 1,
-      returnTimeoutMs: LIMIT_MS,
-      reset: async (client) => void (await client.query('SELECT pg_sleep(0.02)')),
-    },
+  'returnTimeoutMs in a rollback': {
+    options: { max: 1, returnTimeoutMs: LIMIT_MS },
     warm: true,
     prepare: async (one) => {
       const lease = await one.acquire();
       await lease.query('BEGIN');
       return lease;
     },
+    start: (one, lease) => {
+      lease?.release();
+      return one.query('SELECT 1');
+    },
+  },
+  'returnTimeoutMs in a reset': {
+    options: {
+      max: 1,
+      returnTimeoutMs: LIMIT_MS,
+      reset: async (client) => void (await client.query('SELECT pg_sleep(0.02)')),
+    },
+    warm: true,
+    prepare: (one) => one.acquire(),
     start: (one, lease) => {
       lease?.release();
       return one.query('SELECT 1');

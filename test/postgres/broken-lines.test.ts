@@ -14,7 +14,7 @@ const admin = await withClient(test, server.config);
 await admin.query('CREATE TABLE kept (n int)');
 
 function proxied(t: TestContext, options: PoolOptions & { max: number }): Promise<Proxied> {
-  return throughProxy(t, { config: server.config, admin }, options);
+  return throughProxy(t, { config: server.config }, options);
 }
 
 /** Every connection used at least once, so that its line is known to be good. */

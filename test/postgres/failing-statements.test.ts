@@ -54,7 +54,7 @@ async function load(pool: Asks): Promise<{ served: number; failed: number }> {
 }
 
 test('500 queries of which a tenth fail with an SQL error cost no connection', async (t) => {
-  const { proxy, pool } = await throughProxy(t, { config: server.config, admin }, { min: SIZE, max: SIZE });
+  const { proxy, pool } = await throughProxy(t, { config: server.config }, { min: SIZE, max: SIZE });
   await pool.open();
   assert.deepEqual(await load(pool), { served: 450, failed: 50 });
   const { connects, connectionsLost, retired, rolledBack, size } = pool.stats();

@@ -19,7 +19,6 @@ const BOUND_MS = 1_000;
 const HANGS_MS = 8_000;
 
 const server = await withServer(nodeTest, { url: false });
-const admin = await withClient(nodeTest, server.config);
 
 /** Warms its pool, and then does what it is told: `go` at once, `arm` in a timer that is due while it will be frozen. */
 const PROGRAM = `
@@ -144,7 +143,8 @@ function judge(t: TestContext, { first, then, size, lent, waiting }: Told): void
   assert.deepEqual([lent, waiting], [0, 0]);
 }
 
-async function terminateAll(name: string): Promise<void> {
+async function terminateAll(t: TestContext, name: string): Promise<void> {
+  const admin = await withClient(t, server.config);
   assert.equal(await backends(admin, name), SIZE);
   await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [name]);
 }
@@ -161,7 +161,7 @@ describe('a process that was frozen', { concurrency: 2 }, () => {
     it(`frozen while its backends are terminated, work comes by a ${by}: all is served, none after more than a second`, async (t) => {
       const name = freshName();
       const config = { ...server.config, name };
-      judge(t, await frozen(t, { config, by, meanwhile: () => terminateAll(name) }));
+      judge(t, await frozen(t, { config, by, meanwhile: () => terminateAll(t, name) }));
     });
   }
 
