@@ -59,6 +59,11 @@ export class ProxiedConnection implements FaultVerbs {
     return this.#client.remotePort;
   }
 
+  /** The port from which the server is connected to, by which a test finds the connection of a session it sees on the server. */
+  get serverPort(): number | undefined {
+    return this.#server?.localPort;
+  }
+
   get kind(): ConnectionKind {
     return this.#frames.kind;
   }
