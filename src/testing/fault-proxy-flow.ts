@@ -25,6 +25,7 @@ export class Flow {
   passed = 0;
   lost = 0;
   readonly #to: Socket | undefined;
+  readonly #ended: (ending: Ending) => void;
   readonly #waiting: Piece[] = [];
   #timer: Timer | undefined;
   #stalled = false;
@@ -34,9 +35,10 @@ export class Flow {
   #delayMs = 0;
   #limit: Limit | undefined;
 
-  /** Without a target everything vanishes. */
-  constructor(to: Socket | undefined) {
+  /** Without a target everything vanishes. `ended` is called when the other side is about to be told of an ending. */
+  constructor(to: Socket | undefined, ended: (ending: Ending) => void = () => {}) {
     this.#to = to;
+    this.#ended = ended;
     this.#lossy = to === undefined;
   }
 
@@ -159,6 +161,7 @@ export class Flow {
       return;
     }
     if (this.#to === undefined || this.#to.destroyed) return;
+    this.#ended(ending);
     if (ending === 'fin') this.#to.end();
     else abruptly(this.#to);
   }
