@@ -11,10 +11,14 @@ export function balance(o: Outcome): Equation[] {
     equation('requests', { asked: o.asked }, '=', { served: o.served, ...counts(o.failed), hung: o.hung }),
     equation('rows', { acknowledged: rows.acknowledged }, '=', { 'of these found': rows.acknowledgedFound }),
     equation('', { found: rows.found }, '=', { acknowledged: rows.acknowledgedFound, 'in doubt': rows.inDoubtFound }),
+    // Where the pool's sockets are made here their descriptors are counted: the proxy does not see it when a client that has said
+    // goodbye does not wait for the answer.
     ...(sockets === undefined
-      ? []
-      : [equation('sockets', { made: sockets.made }, '=', { gone: sockets.gone, open: wire.open })]),
-    equation('', { 'most at once': wire.peak }, '≤', { max: o.max }),
+      ? [equation('sockets', { 'most at once, at the proxy': wire.peak }, '≤', { max: o.max })]
+      : [
+          equation('sockets', { made: sockets.made }, '=', { gone: sockets.gone, open: wire.open }),
+          equation('', { 'most at once': sockets.peak }, '≤', { max: o.max }),
+        ]),
     equation('sessions', { 'most at once, with a socket': sessions.mostLiving }, '≤', { max: o.max }),
     ...(o.books === undefined ? [] : ourBooks(o.books)),
     equation('violations', counts(o.violations), '=', { '': 0 }),

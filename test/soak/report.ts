@@ -130,7 +130,7 @@ ${rowsOf(outcomes, [...waits, ['full service after the last fault', (o) => ms(o.
 
 ${rowsOf(outcomes, [
   ['sockets accepted by the proxy, cancels included', (o) => String(o.wire.accepted)],
-  ['most at once', (o) => String(o.wire.peak)],
+  ['most at once', (o) => String(o.sockets?.peak ?? o.wire.peak)],
   ['sessions on the server without a socket, most at once', (o) => String(o.sessions.mostLingering)],
 ])}
 

@@ -1,6 +1,7 @@
 // One pool under load and faults for a while, then a calm, then its end; and what was found. Owns the order of things and the size of
 // the crowd; judges nothing.
 
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionBook, type ConnectionFigures } from '../../demo/books/connection-book.ts';
 import { percentile } from '../../demo/books/percentile.ts';
@@ -163,7 +164,7 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
     const left = await new Sampler(server.config, wire, applicationName).left();
     const wireFigures = await wire.figures();
     const made = job.contestant === 'postgres.js' ? undefined : sockets;
-    settle(judge, { peak: wireFigures.peak, open: wireFigures.open, living: sampler.mostLiving, left });
+    settle(judge, { peak: made?.peak ?? wireFigures.peak, open: wireFigures.open, living: sampler.mostLiving, left });
     const rows = await rowsOf(judge, (text) =>
       withClient(server.config, async (client) => (await client.query(text)).rows),
     );
@@ -277,6 +278,7 @@ class Crowd {
     this.#judge = judge;
     this.#kinds = new Map(kindsFor(job, pool).map((kind) => [kind.name, kind]));
     this.#choice = new Choice(job.seed);
+    setMaxListeners(0, this.#over.signal);
   }
 
   start(): void {
