@@ -22,8 +22,8 @@ const CHAPTERS = {
   'How many': ['min', 'max', 'maxWaiting', 'connectConcurrency'],
   'How long to wait': ['acquireTimeoutMs', 'queryTimeoutMs', 'connectTimeoutMs', 'returnTimeoutMs'],
   'How long a connection lives': ['idleTimeoutMs', 'maxLifetimeMs', 'maxUses', 'idlePingMs'],
-  'What happens to a connection': ['configure', 'check', 'checkAfterIdleMs', 'checkTimeoutMs', 'reset'],
-  'When the server is away': ['reconnectTimeoutMs', 'onReconnectFailed'],
+  'What happens to a connection': ['configure', 'check', 'checkAfterIdleMs', 'checkTimeoutMs', 'reset', 'condemn'],
+  'When the server is away': ['reconnectTimeoutMs', 'onReconnectFailed', 'silentAfterMs', 'pooler'],
   'The process': ['autoOpen', 'allowExitOnIdle', 'dev'],
   'Names, reports and call sites': ['name', 'logger', 'callSites'],
   'Other parts': ['clock', 'driver'],
@@ -128,6 +128,10 @@ function legal(spec) {
       return '`true`, `false`';
     case 'switch':
       return ['`true`', '`false`', ...spec.words.map((word) => `\`'${word}'\``)].join(', ');
+    case 'word':
+      return spec.words.map((word) => `\`'${word}'\``).join(', ');
+    case 'record':
+      return `object such as \`${spec.example}\``;
     case 'choice':
       return [...spec.words.map((word) => `\`'${word}'\``), 'function'].join(', ');
     case 'port':

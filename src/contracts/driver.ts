@@ -4,9 +4,31 @@
 /**
  * What a session may be used for right now.
  * `idle`: at rest, outside a transaction. `transaction`: at rest inside one. `failed`: at rest inside an aborted one.
- * `busy`: a reply is outstanding. `lost`: its socket is gone or it can no longer be trusted.
+ * `busy`: a reply is outstanding. `condemned`: at rest and its socket lives, but it must not be used again. `lost`: its socket is gone
+ * or it can no longer be trusted.
  */
-export type SessionStatus = 'idle' | 'transaction' | 'failed' | 'busy' | 'lost';
+export type SessionStatus = 'idle' | 'transaction' | 'failed' | 'busy' | 'condemned' | 'lost';
+
+/** Why a session must not be used again, and what that means for the others. */
+export interface Condemnation {
+  /** In words, for a report. */
+  readonly why: string;
+  /**
+   * `keep`: nothing. `suspect`: those at rest are asked for a proof of life. `replace`: they answer, and are of no use all the same:
+   * all of them are made anew.
+   */
+  readonly others: 'keep' | 'suspect' | 'replace';
+}
+
+/** What the server says that a session of its does. `unknown`: it does not tell. */
+export type Doing = 'working' | 'idle' | 'gone' | 'unknown';
+
+/** Which session that is. */
+export interface Inquiry {
+  readonly pid: number;
+  /** For how long it has existed, in milliseconds: a process id is used again. */
+  readonly ageMs: number;
+}
 
 /**
  * One server session. Every method that returns a promise must settle at some time, but the pool never waits for it longer
@@ -23,6 +45,15 @@ export interface Session {
   readonly quietSince?: number | undefined;
   /** A cancel that the borrower itself asked for, by an abort or a timeout, is under way: coming back busy is then no mistake. */
   readonly cancelling?: boolean | undefined;
+  /** Why `status` is `condemned`. */
+  readonly condemned?: Condemnation | undefined;
+  /**
+   * Whether its borrower changed, or may have changed, what outlives a transaction, since `baseline()`. Undefined: the driver does not
+   * watch for that.
+   */
+  readonly dirty?: boolean | undefined;
+  /** A number that changes whenever something is sent or comes in. Undefined: the driver does not count. Must be cheap. */
+  readonly traffic?: number | undefined;
   /** Registers the one listener for the session's unplanned end. Called at most once, also if it ended before. */
   onLost(listener: (error: Error) => void): void;
   /** One round trip that changes nothing. Rejects only if the session is unusable. */
@@ -31,6 +62,12 @@ export interface Session {
   rollback(): Promise<void>;
   /** Forgets all session state (`DISCARD ALL`). */
   discard(): Promise<void>;
+  /** Undoes what made the session dirty, as far as it can tell; at least that. */
+  restore?(): Promise<void>;
+  /** As it is now is how it shall be: what was changed up to here is no dirt. */
+  baseline?(): void;
+  /** Asks the server over this session what it does for others, in their order. Reads only. */
+  inquire?(others: readonly Inquiry[]): Promise<readonly Doing[]>;
   /**
    * Brings a busy session to rest. A statement that is over but for the end of its reply is only read to that end: resolves
    * false. One that still runs is cancelled: resolves true when its reply was read *and* the request's own socket is closed, so
@@ -39,8 +76,8 @@ export interface Session {
   settle(): Promise<boolean>;
   /** Says goodbye; resolves when the socket is gone. Only called at rest. */
   end(): Promise<void>;
-  /** Cuts the socket; resolves when it is gone. Allowed at any time and more than once. */
-  destroy(): Promise<void>;
+  /** Cuts the socket; resolves when it is gone. Allowed at any time and more than once. What still runs is told `why`. */
+  destroy(why?: Error): Promise<void>;
 }
 
 /**

@@ -24,7 +24,7 @@ export interface Logger {
 export type CheckOption<C> = 'stale' | 'always' | 'never' | ((client: C) => unknown);
 
 /** What is done to a connection on its return. */
-export type ResetOption<C> = 'rollback' | 'none' | 'discard' | ((client: C) => unknown);
+export type ResetOption<C> = 'rollback' | 'tracked' | 'none' | 'discard' | ((client: C) => unknown);
 
 /** The options by their own names. `C` is the client that callbacks receive, `P` the pool. */
 export interface EngineOptions<C = unknown, P = unknown> {
@@ -125,7 +125,9 @@ export interface EngineOptions<C = unknown, P = unknown> {
 
   /**
    * What is done to a connection on return. `'rollback'` (default): an open transaction is rolled back; session settings,
-   * temporary tables and advisory locks stay, and the next borrower meets them. `'discard'`: `DISCARD ALL`, then the pool's own
+   * temporary tables and advisory locks stay, and the next borrower meets them. `'tracked'`: what was or may have been changed in the
+   * session is undone, and `configure` called again; a lease whose statements are all known to leave nothing behind costs nothing. It is
+   * hygiene, not a security boundary. `'discard'`: `DISCARD ALL`, then the pool's own
    * settings and `configure` again; costs a round trip at each return. `'none'`: nothing. A function: called after the
    * rollback; if it throws, leaves a transaction open or outlasts `returnTimeoutMs`, the connection is replaced.
    */
@@ -142,6 +144,29 @@ export interface EngineOptions<C = unknown, P = unknown> {
    * them. Milliseconds; default 120 000, in `oxbow/pg` off. Legal from 1; `false` is off.
    */
   idlePingMs?: LimitOption;
+
+  /**
+   * After how long without a byte from the server a running statement is looked up there, through another session: gone or idle there
+   * means that the line is dead, and the statement rejects with `ConnectionLostError`; still working is left alone, however long it
+   * takes. Milliseconds; default 30 000, in `oxbow/pg` off. Legal from 1; `false` is off. Costs nothing while the server talks. Off
+   * behind a pooler, unless `pooler: 'session'`.
+   */
+  silentAfterMs?: LimitOption;
+
+  /**
+   * Which errors of the server cost the connection on which they come, where the built-in table (docs/reference/errors.md) is not right
+   * for you: by SQLSTATE, or its first two characters for a class. `'keep'`: none. `'replace'`: this connection, when it comes back.
+   * `'suspect'`: and the idle ones are asked for a proof of life. `'replace-all'`: and all the others, for the host is no longer what it
+   * was. What the server ends by itself (FATAL) cannot be kept.
+   */
+  condemn?: Readonly<Record<string, 'keep' | 'replace' | 'suspect' | 'replace-all'>> | undefined;
+
+  /**
+   * What stands between the pool and the server. `'auto'` (default): the first connection asks, for one round trip, and if there is a
+   * pooler (PgBouncer, Supavisor, …) transaction pooling is assumed and what cannot work through it is reported. `'none'`: nobody asks.
+   * `'session'`: there is one, and each client keeps its server session. `'transaction'`: as found by `'auto'`, but known.
+   */
+  pooler?: 'auto' | 'none' | 'session' | 'transaction' | undefined;
 
   /**
    * How many connects may be in flight while the server is healthy; while it refuses, one at a time. Default 3 (psycopg's
@@ -238,7 +263,7 @@ export interface AliasOptions<C = unknown> {
 export interface AllOptions<C = unknown, P = unknown> extends EngineOptions<C, P>, ClientOptions, AliasOptions<C> {}
 
 /** Options whose value stays undefined unless given: there is nothing, or the composition root fills it in. */
-type Unfilled = 'name' | 'configure' | 'onReconnectFailed' | 'logger' | 'clock' | 'driver';
+type Unfilled = 'name' | 'condemn' | 'configure' | 'onReconnectFailed' | 'logger' | 'clock' | 'driver';
 
 /** Options that count or measure; resolved they are a number, `Infinity` for none, never and off. */
 type Measured = {

@@ -56,11 +56,17 @@ export class Closing<S extends Session> {
     this.#look();
   }
 
+  /** Something that is no slot has ended. */
+  look(): void {
+    this.#look();
+  }
+
   #begin(closure: Closure): void {
     const house = this.#house;
     this.#life.become('closing');
     this.#life.endWaits();
     this.#quiet();
+    house.stopProbing();
     if (closure.waiting === 'reject') this.#turnAway();
     for (const slot of house.slots) {
       if (slot.state === State.idle) house.retire(slot, 'closed');
@@ -139,7 +145,7 @@ export class Closing<S extends Session> {
   /** Whether everything is gone; if so, this was the end. */
   #look(): boolean {
     const house = this.#house;
-    if (house.book.size > 0 || house.queue.length > 0 || this.#finish === undefined) return false;
+    if (house.book.size > 0 || house.queue.length > 0 || house.probing || this.#finish === undefined) return false;
     const finish = this.#finish;
     this.#finish = undefined;
     if (this.#drain !== undefined) house.deadlines.remove(this.#drain);

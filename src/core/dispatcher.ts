@@ -10,6 +10,7 @@ import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
+import { BEAT_MS } from './upkeep.ts';
 import { Refusal, type Request, Waiter } from './wait-queue.ts';
 
 /** Here and not looked up: they are needed at every lend and return. */
@@ -54,7 +55,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#maxWaiting = maxWaiting;
     this.#maxUses = maxUses;
     this.#keepsNothing = idleTimeoutMs === 0;
-    this.#restMs = Math.min(idleTimeoutMs, idlePingMs);
+    this.#restMs = Math.min(idleTimeoutMs, idlePingMs, BEAT_MS);
     this.#freshMs = check === 'stale' ? checkAfterIdleMs : check === 'never' ? Infinity : -1;
     this.#lookedAt = house.clock.now();
     this.#clockGap = house.clock.wall() - this.#lookedAt;

@@ -6,6 +6,7 @@ import type { Driver, Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+import { Alarm } from '../foundation/deadlines.ts';
 import { Closing, type Closure } from './closing.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Health as HealthCare } from './health.ts';
@@ -20,6 +21,7 @@ import { Reading } from './reading.ts';
 import { Recycler } from './recycler.ts';
 import { Retirement } from './retirement.ts';
 import { isSignal } from './signals.ts';
+import { Silence } from './silence.ts';
 import { Upkeep } from './upkeep.ts';
 import type { Request } from './wait-queue.ts';
 
@@ -64,6 +66,7 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
       operator: this.#operator,
       reading: this.#reading,
       retirement: new Retirement(house),
+      silence: new Silence(house),
       upkeep: new Upkeep(house),
     });
     house.permits.onPressure(() => this.#yieldIdle());
@@ -83,6 +86,14 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     house.counters.requests += 1;
     const lease = this.#dispatcher.take(undefined);
     return lease === undefined ? this.#dispatcher.wait(undefined) : Promise.resolve(lease);
+  }
+
+  /** A deadline of whatever a borrower does, by the rules of the pool's own: time lost to a blocked loop is given back. */
+  deadline(ms: number, ring: () => void): () => void {
+    const { deadlines, clock } = this.#house;
+    const alarm = new Alarm(ring);
+    deadlines.set(alarm, Math.max(0, ms), clock.now());
+    return () => deadlines.remove(alarm);
   }
 
   /** Only if one is idle and needs no check; never waits and never opens the pool. */

@@ -11,6 +11,11 @@ const BACKOFF_CAP_MS = 10_000;
 /** A fault that cannot heal is asked about at least this often while somebody waits: each newcomer deserves an answer. */
 const PERMANENT_CAP_MS = 1_000;
 
+/**
+ * A server without room has some again as soon as anybody, here or elsewhere, closes a connection: while somebody waits that is asked about
+ * at least this often.
+ */
+const FULL_CAP_MS = 1_000;
 /** Where each failed connect fails a waiter, nobody waits for the next one but the next caller. */
 const PG_CAP_MS = 100;
 
@@ -28,6 +33,8 @@ export class Governor {
   #allowed: number;
   #failures = 0;
   #retryAt = 0;
+  /** The same while somebody waits, if that makes a difference. */
+  #retryForWaitersAt = Infinity;
   #outageSince: number | undefined;
   #givenUp = false;
   /** The most recent failed connect, kept after the outage: a timeout may want to show it, with its age. */
@@ -51,15 +58,20 @@ export class Governor {
     return this.#failures + 1;
   }
 
-  /** Connects allowed in flight now. */
-  concurrency(now: number): number {
+  /** Connects allowed in flight now; `wanted`: somebody waits for one. */
+  concurrency(now: number, wanted = false): number {
     if (!this.refusing) return this.#allowed;
-    return now >= this.#retryAt ? 1 : 0;
+    return now >= this.#dueAt(wanted) ? 1 : 0;
   }
 
   /** Milliseconds until the next probe; undefined while nothing holds connects back. */
-  retryInMs(now: number): number | undefined {
-    return this.refusing && now < this.#retryAt ? this.#retryAt - now : undefined;
+  retryInMs(now: number, wanted = false): number | undefined {
+    const dueAt = this.#dueAt(wanted);
+    return this.refusing && now < dueAt ? dueAt - now : undefined;
+  }
+
+  #dueAt(wanted: boolean): number {
+    return wanted ? Math.min(this.#retryAt, this.#retryForWaitersAt) : this.#retryAt;
   }
 
   succeeded(): void {
@@ -82,6 +94,7 @@ export class Governor {
       this.#failures += 1;
       const cap = fault === 'permanent' ? Math.min(PERMANENT_CAP_MS, this.#capMs) : this.#capMs;
       this.#retryAt = now + this.#delay(cap);
+      this.#retryForWaitersAt = fault === 'full' ? now + this.#delay(Math.min(FULL_CAP_MS, cap)) : Infinity;
     }
     // A full server is no outage: it works, only not for us.
     if (fault === 'full') return false;

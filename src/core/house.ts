@@ -13,7 +13,7 @@ import type { Phase } from '../contracts/phase.ts';
 import { type Reporter, silentReporter } from '../contracts/reporter.ts';
 import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
 import { noTasks, type TaskContext } from '../contracts/task-context.ts';
-import { Deadlines } from '../foundation/deadlines.ts';
+import { Deadlines, FROZEN_MS } from '../foundation/deadlines.ts';
 import type { Closing } from './closing.ts';
 import { Counters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -28,14 +28,12 @@ import type { Opener } from './opener.ts';
 import type { Operator } from './operator.ts';
 import type { Reading } from './reading.ts';
 import type { Retirement } from './retirement.ts';
+import type { Silence } from './silence.ts';
 import type { Slot } from './slot.ts';
 import { State, StateBook } from './states.ts';
 import { Stepper } from './steps.ts';
 import type { Upkeep } from './upkeep.ts';
 import { type Waiter, WaitQueue } from './wait-queue.ts';
-
-/** A timer that comes this late means that the process was frozen, not merely busy (DESIGN B14). */
-const FROZEN_MS = 1_000;
 
 /** Who does what the verbs say. */
 export interface Parts<S extends Session> {
@@ -47,6 +45,7 @@ export interface Parts<S extends Session> {
   readonly operator: Operator<S>;
   readonly reading: Reading<S>;
   readonly retirement: Retirement<S>;
+  readonly silence: Silence<S>;
   readonly upkeep: Upkeep<S>;
 }
 
@@ -108,8 +107,10 @@ export class House<S extends Session> implements Household<S> {
     );
     this.steps = new Stepper(clock, this.deadlines);
     this.#hold = new Hold(clock, () => {
-      const { life, operator } = this.#parts;
-      return this.queue.length + this.book.size - this.book.count(State.idle) + life.proving + operator.waiting > 0;
+      const { life, operator, silence } = this.#parts;
+      silence.look();
+      const waits = life.proving + operator.waiting + (silence.probing ? 1 : 0);
+      return this.queue.length + this.book.size - this.book.count(State.idle) + waits > 0;
     });
   }
 
@@ -172,6 +173,22 @@ export class House<S extends Session> implements Household<S> {
 
   suspectAll(): void {
     this.#parts.health.suspectAll();
+  }
+
+  supersede(): void {
+    this.#parts.operator.supersede();
+  }
+
+  get probing(): boolean {
+    return this.#parts.silence.probing;
+  }
+
+  stopProbing(): void {
+    this.#parts.silence.stop();
+  }
+
+  probed(): void {
+    this.#parts.closing.look();
   }
 
   retire(slot: Slot<S>, reason: RetireReason): void {

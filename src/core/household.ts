@@ -36,9 +36,11 @@ export interface Settings {
   readonly check: 'stale' | 'always' | 'never' | 'custom';
   readonly checkAfterIdleMs: number;
   readonly checkTimeoutMs: number;
-  readonly reset: 'rollback' | 'none' | 'discard' | 'custom';
+  readonly reset: 'rollback' | 'tracked' | 'none' | 'discard' | 'custom';
   readonly returnTimeoutMs: number;
   readonly idlePingMs: number;
+  /** So long without a byte, and the server is asked what became of a running statement. */
+  readonly silentAfterMs: number;
   readonly connectConcurrency: number;
   readonly reconnectTimeoutMs: number;
   readonly autoOpen: boolean;
@@ -120,6 +122,14 @@ export interface Household<S extends Session> extends Ports {
   readonly checking: number;
   /** Every connection at rest may be dead: one pass over them. (health) */
   suspectAll(): void;
+  /** Every connection is of no use any more, though it may answer: all are made anew. (operator) */
+  supersede(): void;
+  /** A session of its own asks the server something: it counts for a close, and for nothing else. (silence) */
+  readonly probing: boolean;
+  /** Ends that. (silence) */
+  stopProbing(): void;
+  /** It has ended. (closing) */
+  probed(): void;
   /** A planned, polite end. (retirement) */
   retire(slot: Slot<S>, reason: RetireReason): void;
   /** A planned end of a session that is broken or busy: its socket is cut. No reason: it was never ready. (retirement) */

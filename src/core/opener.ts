@@ -54,7 +54,8 @@ export class Opener<S extends Session> {
     const { book, governor, queue } = house;
     if (book.size >= house.max) return;
     const now = house.clock.now();
-    const retryInMs = governor.retryInMs(now);
+    const wanted = house.lending && queue.length > 0;
+    const retryInMs = governor.retryInMs(now, wanted);
     const answer = howManyToDial({
       waiting: house.lending ? queue.length : 0,
       oldestWaitMs: queue.first === null ? 0 : now - queue.first.since,
@@ -65,7 +66,7 @@ export class Opener<S extends Session> {
       living: book.living,
       floor: house.floor,
       max: house.max,
-      concurrency: retryInMs === undefined ? governor.concurrency(now) : Infinity,
+      concurrency: retryInMs === undefined ? governor.concurrency(now, wanted) : Infinity,
       holdMs: house.counters.useMs.lately,
       connectMs: house.counters.connect.value,
     });
@@ -188,6 +189,7 @@ export class Opener<S extends Session> {
       const fault = faultOf(configured, session.status, settings.connectTimeoutMs);
       if (fault !== undefined && custody.held) fail(fault);
     }
+    session.baseline?.();
     if (custody.held) this.#ready(slot, clock.now() - begunAt);
   }
 
@@ -244,6 +246,7 @@ export class Opener<S extends Session> {
     const now = house.clock.now();
     house.idle.used(slot, now);
     slot.seenAt = now;
+    slot.bornAt = now;
     house.counters.connect.add(ms);
     slot.expiresAt = drawExpiry(house.clock, house.settings.maxLifetimeMs, house.slots, now);
     slot.renewAt = slot.expiresAt - Math.max(AHEAD_MS, 2 * (house.counters.connect.value ?? 0));
@@ -274,7 +277,8 @@ export class Opener<S extends Session> {
     const alive = house.book.living > house.book.count(State.opening);
     if (permanent && !alive) {
       house.turnAway('connect', wrap);
-    } else if (house.settings.pgManners) {
+    } else if (house.settings.pgManners && !(fault === 'full' && alive)) {
+      // A server without room is no failure of anybody's while a connection may still come back.
       house.turnAway('connect', wrap, 1);
     } else if (permanent) {
       if (this.#askedAnew) {
@@ -296,7 +300,7 @@ export class Opener<S extends Session> {
     const now = house.clock.now();
     house.events.openFailed(error, attempt, house.governor.retryInMs(now));
     if (lasted) this.#reconnectFailed(error);
-    this.#lookAgain(house.governor.retryInMs(now) ?? 0, now);
+    this.#lookAgain(house.governor.retryInMs(now, house.queue.length > 0) ?? 0, now);
   }
 
   #reconnectFailed(error: Error): void {

@@ -60,6 +60,14 @@ export class Operator<S extends Session> {
     return this.#gone(old);
   }
 
+  /** Every connection that there is now dies when it comes to rest. */
+  supersede(): void {
+    const house = this.#house;
+    house.generation += 1;
+    for (const slot of house.idle.fromOldest()) house.retire(slot, 'replaced');
+    house.pump();
+  }
+
   /** Closes idle connections, oldest first, until `to` are left; resolves with how many, when their sockets are gone. */
   trim(to: number): Promise<number> {
     const house = this.#house;

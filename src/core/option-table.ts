@@ -2,81 +2,11 @@
 // The resolver, the documentation and the tests read this one table. Knows nothing of pg but the names its pool uses.
 
 import type { ClientOptions, EngineOptions } from '../contracts/options.ts';
+import type { Alias, Common, OptionSpec } from './option-spec.ts';
+
+export type { Alias, NumberSpec, OptionSpec, Personality } from './option-spec.ts';
 
 export type OptionName = keyof EngineOptions | keyof ClientOptions;
-
-/** `oxbow`: our own defaults. `pg`: those of a drop-in for pg's pool. */
-export type Personality = 'oxbow' | 'pg';
-
-/** Another name for an option, as pg's pool has it. */
-export interface Alias {
-  readonly name: string;
-  /** Milliseconds in one unit of it. */
-  readonly unit: 1 | 1000;
-  /** 0 and null mean what `false` means by the option's own name. */
-  readonly zeroIsOff: boolean;
-  /** The client gets it too, under this name. */
-  readonly forClient: boolean;
-}
-
-interface Common {
-  /** `undefined`: nothing, or found when the pool is made. */
-  readonly default: Readonly<Record<Personality, unknown>>;
-  readonly aliases: readonly Alias[];
-  /** Who acts on it. */
-  readonly owner: 'engine' | 'client';
-  readonly doc: string;
-  /** How likely a reader needs it. */
-  readonly tier: 'essential' | 'common' | 'rare';
-}
-
-/** `ms` is a time, `count` a number of things. Finite values are integers from `min` to `max`. */
-export interface NumberSpec extends Common {
-  readonly kind: 'ms' | 'count';
-  readonly min: number;
-  readonly max: number;
-  /** Whether `Infinity` is legal, and with it `false`. */
-  readonly infinite: boolean;
-  /** What these two then mean, in words; undefined where they are not legal. */
-  readonly offAs: string | undefined;
-}
-
-export interface TextSpec extends Common {
-  readonly kind: 'text';
-  /** Lengths. */
-  readonly min: number;
-  readonly max: number;
-}
-
-export interface FlagSpec extends Common {
-  readonly kind: 'flag';
-}
-
-/** One of `words`, or a function. */
-export interface ChoiceSpec extends Common {
-  readonly kind: 'choice';
-  readonly words: readonly string[];
-  /** Words that a later version will know. */
-  readonly later: readonly string[];
-}
-
-/** True, false, or one of `words`. */
-export interface SwitchSpec extends Common {
-  readonly kind: 'switch';
-  readonly words: readonly string[];
-}
-
-export interface FunctionSpec extends Common {
-  readonly kind: 'function';
-}
-
-/** An object with these methods. */
-export interface PortSpec extends Common {
-  readonly kind: 'port';
-  readonly methods: readonly string[];
-}
-
-export type OptionSpec = NumberSpec | TextSpec | FlagSpec | ChoiceSpec | SwitchSpec | FunctionSpec | PortSpec;
 
 /** The longest time a timer of JavaScript can run: 24.8 days. */
 export const MAX_INT: number = 2 ** 31 - 1;
@@ -230,8 +160,8 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
     ...base,
     kind: 'choice',
     default: both('rollback'),
-    words: ['rollback', 'none', 'discard'],
-    later: ['tracked'],
+    words: ['rollback', 'tracked', 'discard', 'none'],
+    later: [],
     doc: 'what is done to a connection on its return',
     tier: 'common',
   },
@@ -252,6 +182,28 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
     min: 1,
     offAs: 'off',
     doc: 'ping of long-idle connections that count towards min',
+  },
+  silentAfterMs: {
+    ...limit,
+    kind: 'ms',
+    default: each(30_000, Infinity),
+    min: 1,
+    offAs: 'off',
+    doc: 'how long a running statement may be silent before the server is asked what became of it',
+  },
+  condemn: {
+    ...base,
+    kind: 'record',
+    default: nothing,
+    example: "{ '25006': 'keep' }",
+    doc: 'which errors cost a connection, by SQLSTATE or class, where the built-in table is not right',
+  },
+  pooler: {
+    ...base,
+    kind: 'word',
+    default: both('auto'),
+    words: ['auto', 'none', 'session', 'transaction'],
+    doc: 'what stands between the pool and the server, such as PgBouncer',
   },
   connectConcurrency: {
     ...bounded,
@@ -312,14 +264,12 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
 
 /** Documented for later versions. Refused until then: passed on to the client they would be ignored in silence. */
 export const LATER_OPTIONS: ReadonlySet<string> = new Set([
-  'silentAfterMs',
   'leakAfterMs',
   'borrowLimitMs',
   'nestedAcquire',
   'deadlockGraceMs',
   'speaker',
   'prepare',
-  'pooler',
   'multiplex',
   'overload',
   'budget',

@@ -26,6 +26,12 @@ export function readOption(given: string, value: unknown, spec: OptionSpec, alia
       const hint = later === undefined ? '' : ` ('${later}' is not available in this version)`;
       throw new OptionError(given, value, `${words} or a function${hint}`);
     }
+    case 'word':
+      if (spec.words.some((word) => word === value)) return value;
+      throw new OptionError(given, value, spec.words.map((word) => `'${word}'`).join(', '));
+    case 'record':
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+      throw new OptionError(given, value, `an object such as ${spec.example}`);
     case 'function':
       if (typeof value === 'function') return value;
       throw new OptionError(given, value, 'a function');

@@ -28,11 +28,14 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   readonly #house: Household<S>;
   /** What comes back at rest needs nothing more. */
   readonly #trusts: boolean;
+  /** What is dirty is restored; the driver knows. */
+  readonly #tracks: boolean;
 
   constructor(house: Household<S>) {
     this.#house = house;
     const { reset } = house.settings;
     this.#trusts = reset === 'rollback' || reset === 'none';
+    this.#tracks = reset === 'tracked';
   }
 
   now(): number {
@@ -56,8 +59,13 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     if (status === 'lost') {
       this.#spoiled(slot, lease, heldMs);
       this.#house.lose(slot, new Error('it had ended before it was given back'));
+    } else if (status === 'condemned') {
+      this.#condemned(slot, lease, heldMs);
     } else if (isUnwanted(reason)) {
       this.#replace(slot, lease, heldMs, status === 'idle');
+    } else if (status === 'idle' && this.#tracks && session.dirty === false) {
+      // Nothing was sent that could leave anything behind.
+      if (this.#told(slot, lease, heldMs, 'clean')) this.#house.rest(slot, this.#house.clock.now());
     } else {
       void this.#clean(slot, lease, heldMs, session.cancelling !== true);
     }
@@ -94,6 +102,22 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     this.#house.traffic?.returned(slot.id, lease.id, heldMs, 'condemned');
   }
 
+  /** An error came on it after which it must not be used again (DESIGN B11), and that may say something about the others. */
+  #condemned(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
+    const house = this.#house;
+    const { why, others } = slot.session?.condemned ?? { why: 'the driver condemned it', others: 'keep' };
+    this.#spoiled(slot, lease, heldMs);
+    // Whoever was told may have brought it down.
+    if (slot.state === RETURNING) house.retire(slot, 'condemned');
+    if (others === 'suspect') house.suspectAll();
+    if (others === 'replace') {
+      const message = `${house.settings.name}: ${why}; the server is no longer what it was, so all its connections are replaced`;
+      house.reporter.report({ code: 'OXBOW_FAILOVER', message });
+      house.supersede();
+    }
+    house.pump();
+  }
+
   /** The borrower does not want it reused: goodbye if it is at rest, else its statement cancelled and its socket cut. */
   #replace(slot: Slot<S>, lease: Lease<S>, heldMs: number, atRest: boolean): void {
     const house = this.#house;
@@ -126,6 +150,10 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
       if (slot.session?.status === 'busy') {
         if (await this.#settle(slot, custody, blame ? lease : undefined, until)) outcome = 'cancelled';
         if (custody.held && slot.session.status === 'busy') throw new Spoiled('still busy after the cancel');
+      }
+      if (custody.held && slot.session?.status === 'condemned') {
+        this.#condemned(slot, lease, heldMs);
+        return;
       }
       if (custody.held && slot.session?.status !== 'idle') {
         await this.#rollBack(slot, custody, blame ? lease : undefined, until);
@@ -191,19 +219,36 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   async #reset(slot: Slot<S>, custody: Custody<S>, until: number): Promise<boolean> {
     const { settings, hooks, counters } = this.#house;
     const session = slot.session as S;
-    if (settings.reset !== 'discard' && settings.reset !== 'custom') return false;
-    if (settings.reset === 'custom') {
-      await this.#do('reset', custody, () => hooks.reset?.(session), until);
-    } else {
-      await this.#do('discard', custody, () => session.discard(), until);
-      const { configure } = hooks;
-      if (configure !== undefined && custody.held)
-        await this.#do('configure', custody, () => configure(session), until);
+    switch (settings.reset) {
+      case 'rollback':
+      case 'none':
+        return false;
+      case 'custom':
+        await this.#do('reset', custody, () => hooks.reset?.(session), until);
+        break;
+      case 'discard':
+        await this.#do('discard', custody, () => session.discard(), until);
+        await this.#configure(session, custody, until);
+        break;
+      case 'tracked':
+        if (session.dirty === false) return false;
+        // A driver that does not watch cannot know what to undo.
+        if (session.restore === undefined) await this.#do('discard', custody, () => session.discard(), until);
+        else await this.#do('restore', custody, () => session.restore?.(), until);
+        await this.#configure(session, custody, until);
+        if (custody.held) session.baseline?.();
+        break;
     }
     if (custody.held && session.status !== 'idle')
       throw new Error(`reset left the connection in state "${session.status}"`);
     counters.reset += 1;
     return true;
+  }
+
+  /** Anew: what it had set was undone with all the rest. */
+  async #configure(session: S, custody: Custody<S>, until: number): Promise<void> {
+    const { configure } = this.#house.hooks;
+    if (configure !== undefined && custody.held) await this.#do('configure', custody, () => configure(session), until);
   }
 
   /** One step of the way; throws what went wrong, unless somebody else has taken charge meanwhile. */

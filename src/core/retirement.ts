@@ -63,7 +63,7 @@ export class Retirement<S extends Session> {
     }
     // Its borrower may be the one who listens, and gives it back at once.
     house.events.lost(slot.id, error, STATE_NAMES[state], slot.session as S);
-    void this.#cut(slot);
+    void this.#cut(slot, error);
     // Who died once is seldom alone: everything that was at rest before is asked, in one pass.
     house.suspectAll();
     house.pump();
@@ -96,10 +96,10 @@ export class Retirement<S extends Session> {
     await this.#cut(slot);
   }
 
-  async #cut(slot: Slot<S>): Promise<void> {
+  async #cut(slot: Slot<S>, why?: Error): Promise<void> {
     const house = this.#house;
     const session = slot.session as S;
-    const cut = await house.steps.step('destroy', () => session.destroy(), CUT_MS);
+    const cut = await house.steps.step('destroy', () => session.destroy(why), CUT_MS);
     if (cut.is !== 'done') {
       const how = cut.is === 'late' ? `within ${CUT_MS} ms` : `but failed: ${String(cut.error)}`;
       const message = `${house.settings.name}: the driver did not destroy the socket of connection ${slot.id} ${how}`;

@@ -30,6 +30,8 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   /** Its successor is asked for. Written by upkeep alone. */
   expiring = false;
   uses = 0;
+  /** When the session was there. */
+  bornAt = 0;
   /** When the present lease began. */
   lentAt = 0;
   /** When it last came back from a borrower: what idle time is counted from. */
@@ -43,6 +45,9 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   /** A liveness check is late and it was put aside; it counts as returning. */
   aside = false;
   ending: Ending = 'terminated';
+  /** While its statement runs: what the session's traffic was when it was last seen to change, and when that was. Silence's alone. */
+  heard = 0;
+  heardAt = 0;
 
   constructor(id: number, generation: number) {
     this.id = id;

@@ -15,7 +15,10 @@ export const STEPS = {
   settle: 'the driver cancels what runs and reads its reply',
   rollback: 'the driver ends an open transaction',
   discard: 'the driver forgets all session state',
+  restore: 'the driver undoes what a borrower changed in the session',
   reset: "the user's hook cleans a returned connection",
+  inquire: 'the server is asked through another session what a silent one does',
+  probe: 'the driver opens a short session to ask through, where no other can',
   end: 'the driver says goodbye and closes the socket',
   destroy: 'the driver cuts the socket',
 } as const;

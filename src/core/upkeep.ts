@@ -3,13 +3,18 @@
 
 import type { Timer } from '../contracts/clock.ts';
 import type { Session } from '../contracts/driver.ts';
-import { LATE_MS } from '../foundation/deadlines.ts';
+import { FROZEN_MS, LATE_MS } from '../foundation/deadlines.ts';
 import type { Household } from './household.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 
 /** Due times are not looked at more often than this. */
 const SHORTEST_MS = 5;
+/**
+ * While anything is idle somebody looks this often: only a timer that was due while the process was frozen can tell that it was, since a
+ * stopped process sees both its clocks run on. No less often than a freeze is long that counts as one.
+ */
+export const BEAT_MS = 1_000;
 /** Keep-alive pings are spread over the last tenth of their period. */
 const JITTER = 0.1;
 
@@ -52,9 +57,14 @@ export class Upkeep<S extends Session> {
       this.#timer = undefined;
       this.#house.nextSweepAt = Infinity;
       // After a block, what the sockets have to say comes first.
-      if (late > LATE_MS) this.#house.clock.pollPhase(() => this.#sweep());
+      if (late > LATE_MS) this.#house.clock.pollPhase(() => this.#wake(late));
       else this.#sweep();
     });
+  }
+
+  #wake(lateMs: number): void {
+    if (lateMs >= FROZEN_MS) this.#house.suspectAll();
+    this.#sweep();
   }
 
   #sweep(): void {
@@ -64,6 +74,7 @@ export class Upkeep<S extends Session> {
     let next = this.#markExpiring(now);
     for (const slot of house.idle.fromOldest()) next = Math.min(next, this.#dismiss(slot, now));
     next = Math.min(next, this.#keepAlive(now));
+    if (house.idle.length > 0) next = Math.min(next, now + BEAT_MS);
     house.pump();
     this.lookBy(Math.max(next, now + SHORTEST_MS));
   }

@@ -15,6 +15,8 @@ import type { Clock, Timer } from '../contracts/clock.ts';
 
 /** A timer this late was not inaccurate but held up: the loop was blocked, or the process frozen. */
 export const LATE_MS = 50;
+/** A timer this late means that the process was frozen, not merely busy. */
+export const FROZEN_MS = 1_000;
 /** How often one deadline may be given lost time back. */
 const EXTENSIONS = 3;
 /** Ringing for a crowd, or giving it time back, never keeps the loop longer than this at a time … */

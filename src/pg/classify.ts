@@ -14,17 +14,21 @@ const PERMANENT = new Set([
   'ERR_INVALID_ARG_TYPE',
   'ERR_SOCKET_BAD_PORT',
 ]);
+/** PgBouncer: max_client_conn; Supavisor and pgcat: a pool of theirs is full. */
+const FULL = /\b(?:no more connections allowed|max clients reached|max client connections reached|too many clients)\b/i;
 const HOST = new Set(['57P01', '57P02']);
 
 export function classify(error: unknown): Fault {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
+  const message = error instanceof Error ? error.message : '';
   if (typeof code === 'string') {
+    // Poolers say so in words of their own, PgBouncer as a violation of the protocol.
+    if (FULL.test(message)) return 'full';
     if (code.startsWith('28') || PERMANENT.has(code)) return 'permanent';
     if (code === '53300') return 'full';
     if (HOST.has(code)) return 'host';
     return 'transient';
   }
-  const message = error instanceof Error ? error.message : '';
   // pg: no password was given though the server asks for one; the server has no TLS though it was asked for.
   if (message.startsWith('SASL:') || message.includes('does not support SSL')) return 'permanent';
   return error instanceof TypeError ? 'permanent' : 'transient';

@@ -3,12 +3,16 @@
 
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
+import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Driver, Fault, OpenAttempt } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import { classify, legible } from './classify.ts';
+import type { Sentences } from './condemn.ts';
+import { backendOf, isPooled, type PoolerOption, type Tell, TransactionPooler, whatCannotWork } from './pooler.ts';
 import { destroyed, PgSession } from './session.ts';
-import { type ClientClass, internals, isPgClient } from './shapes.ts';
+import { type ClientClass, internals, isPgClient, type PgConnection } from './shapes.ts';
 import { step } from './steps.ts';
+import { TraceMemory, Tracks } from './tracks.ts';
 
 export interface PgDriverOptions {
   readonly Client: ClientClass;
@@ -19,9 +23,21 @@ export interface PgDriverOptions {
   readonly clock: Clock;
   /** Idle sockets do not keep the process alive; the pool holds it while anything is in use. */
   readonly unref: boolean;
+  /** Where there is none: plain timers. */
+  readonly deadline?: SetDeadline | undefined;
   readonly queryTimeoutMs: number;
+  readonly returnTimeoutMs?: number | undefined;
   /** The pool's, for errors. */
   readonly name?: string | undefined;
+  readonly condemn?: Sentences | undefined;
+  /** What is done to a session on its return. */
+  readonly reset?: 'rollback' | 'tracked' | 'discard' | 'none' | 'custom' | undefined;
+  /** The user prepares each session. */
+  readonly configures?: boolean | undefined;
+  /** Default `none`: nobody asks. */
+  readonly pooler?: PoolerOption | undefined;
+  /** What is to be said about a pooler. */
+  readonly tell?: Tell | undefined;
   /** The connection string was given as nothing: "undefined", "empty". */
   readonly unset?: string | undefined;
 }
@@ -32,13 +48,20 @@ export class PgDriver implements Driver<PgSession> {
   readonly #options: PgDriverOptions;
   /** What the user's functions threw, and which did. */
   readonly #thrown = new WeakMap<object, string>();
+  readonly #memory: TraceMemory | undefined;
+  readonly #transactions: TransactionPooler;
+  /** Whether there is a pooler at each place that was ever connected to. */
+  readonly #pooled = new Map<string, boolean>();
+  #toldOfPooler = false;
 
   constructor(options: PgDriverOptions) {
     this.#options = options;
+    this.#memory = options.reset === 'tracked' ? new TraceMemory() : undefined;
+    this.#transactions = new TransactionPooler((message) => options.tell?.(message));
   }
 
   async open(attempt: OpenAttempt): Promise<PgSession> {
-    const { Client, clock, unref, queryTimeoutMs, name } = this.#options;
+    const { Client } = this.#options;
     const config = await step('settings', this.#settings());
     attempt.signal.throwIfAborted();
     let client: pg.Client;
@@ -57,16 +80,51 @@ export class PgDriver implements Driver<PgSession> {
       connection.stream.destroy();
     };
     attempt.signal.addEventListener('abort', giveUp);
+    const parameters = parametersOf(connection);
     try {
       await step('connect', client.connect());
+      return await this.#session(client, parameters);
     } catch (error) {
       await step('gone', destroyed(connection));
       throw this.#hinted(legible(error), client);
     } finally {
       attempt.signal.removeEventListener('abort', giveUp);
     }
-    if (unref) connection.stream.unref();
-    return new PgSession(client, clock, queryTimeoutMs, name);
+  }
+
+  async #session(client: pg.Client, parameters: ReadonlyMap<string, string>): Promise<PgSession> {
+    const { clock, deadline, unref, queryTimeoutMs, returnTimeoutMs, name, condemn } = this.#options;
+    const backend = await step('pooler', this.#backend(client));
+    if (unref) internals(client).connection.stream.unref();
+    // Nothing that a statement leaves behind is ours behind a transaction pooler, nor could it be undone.
+    const tracks = this.#memory === undefined || backend === null ? undefined : new Tracks(this.#memory);
+    const watch = backend === null ? this.#transactions : undefined;
+    const given = { clock, deadline, queryTimeoutMs, returnTimeoutMs, pool: name, condemn };
+    return new PgSession(client, { ...given, parameters, tracks, watch, backend });
+  }
+
+  /** The server's process behind the session; undefined: as its key says; null: behind a transaction pooler there is none to name. */
+  async #backend(client: pg.Client): Promise<number | null | undefined> {
+    const { pooler = 'none' } = this.#options;
+    if (pooler === 'none') return undefined;
+    if (pooler === 'session') return step('query', backendOf(client));
+    if (pooler === 'transaction') return this.#behindTransactions(false);
+    const place = `${client.host}:${client.port}`;
+    let pooled = this.#pooled.get(place);
+    if (pooled === undefined) {
+      pooled = isPooled(client, await step('query', backendOf(client)));
+      this.#pooled.set(place, pooled);
+    }
+    return pooled ? this.#behindTransactions(true) : undefined;
+  }
+
+  #behindTransactions(found: boolean): null {
+    const { reset, configures = false, tell } = this.#options;
+    const wishes = { reset: reset === 'tracked' || reset === 'discard', configure: configures };
+    const message = this.#toldOfPooler ? undefined : whatCannotWork(found, wishes);
+    this.#toldOfPooler = true;
+    if (message !== undefined) tell?.(message);
+    return null;
   }
 
   /** Whoever forgot to set a variable finds nothing wrong with the server that the error names. */
@@ -112,4 +170,13 @@ export class PgDriver implements Driver<PgSession> {
   classify(error: unknown): Fault {
     return classify(error);
   }
+}
+
+/** Collects what the server reports of itself from the very beginning; pg keeps none of it. */
+function parametersOf(connection: PgConnection): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>();
+  connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
+    parameters.set(parameterName, parameterValue);
+  });
+  return parameters;
 }

@@ -3,10 +3,16 @@
 
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
-import type { Session, SessionStatus } from '../contracts/driver.ts';
-import { sendCancel } from './cancel.ts';
+import type { SetDeadline } from '../contracts/deadline.ts';
+import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../contracts/driver.ts';
+import { type CancelTarget, sendCancel } from './cancel.ts';
+import type { Sentences } from './condemn.ts';
+import { doingsOf, inquiryAbout } from './inquiry.ts';
+import { NamedStatements } from './named-statements.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
 import { step } from './steps.ts';
+import type { Tracks } from './tracks.ts';
+import { roleOf, Verdict } from './verdict.ts';
 
 /** Statements are kept for reports only: this much of them. */
 const STATEMENT_CHARS = 200;
@@ -16,12 +22,40 @@ const CANCEL_AGAIN_MS = 100;
 
 const STATUS: Record<string, SessionStatus> = { I: 'idle', T: 'transaction', E: 'failed' };
 
+/** What a session is given on its way; what is left out does not matter to whoever makes it. */
+export interface PgSessionParts {
+  readonly clock: Clock;
+  readonly deadline?: SetDeadline | undefined;
+  /** The pool's default deadline of a query. */
+  readonly queryTimeoutMs?: number | undefined;
+  /** How long a statement that was given up may take to be cancelled. */
+  readonly returnTimeoutMs?: number | undefined;
+  /** The pool's name, for errors. */
+  readonly pool?: string | undefined;
+  /** What the server reported of itself while the session began. */
+  readonly parameters?: ReadonlyMap<string, string> | undefined;
+  readonly condemn?: Sentences | undefined;
+  /** Who watches what statements leave behind; nobody does otherwise. */
+  readonly tracks?: Tracks | undefined;
+  /** Sees each text before it is sent. */
+  readonly watch?: { sending(text: string): void } | undefined;
+  /**
+   * The server's process behind the session, if that is not what the server's key says: behind a pooler the key is the pooler's.
+   * Null: it may be another one for each transaction.
+   */
+  readonly backend?: number | null | undefined;
+}
+
 export class PgSession implements Session {
   readonly client: pg.Client;
   readonly clock: Clock;
-  /** The pool's default deadline of a query, for whoever runs one. */
+  /** For whoever runs a query. */
+  readonly deadline: SetDeadline;
   readonly queryTimeoutMs: number;
+  readonly returnTimeoutMs: number;
   quietSince: number | undefined = undefined;
+  /** pg has a timer of its own for each statement, which would leave it running. */
+  readonly pgTimesOut: boolean;
   /** The name of the pool that it belongs to, for errors. */
   readonly pool: string | undefined;
   /** How many statements have gone to the server. */
@@ -30,6 +64,12 @@ export class PgSession implements Session {
   settling: Promise<boolean> | undefined = undefined;
   readonly #inside: PgInternals;
   readonly #connection: PgConnection;
+  readonly #named: NamedStatements;
+  readonly #verdict: Verdict;
+  readonly #tracks: Tracks | undefined;
+  readonly #watch: PgSessionParts['watch'];
+  readonly #backend: number | null | undefined;
+  readonly #cancels = new AbortController();
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
   #fatal = false;
@@ -38,20 +78,31 @@ export class PgSession implements Session {
   #onLost: ((error: Error) => void) | undefined;
 
   /** `client` is connected and has its error listener already. */
-  constructor(client: pg.Client, clock: Clock, queryTimeoutMs: number = Infinity, pool?: string) {
+  constructor(client: pg.Client, parts: PgSessionParts) {
+    const { clock } = parts;
     this.client = client;
     this.clock = clock;
-    this.queryTimeoutMs = queryTimeoutMs;
-    this.pool = pool;
+    this.deadline = parts.deadline ?? deadlineBy(clock);
+    this.queryTimeoutMs = parts.queryTimeoutMs ?? Infinity;
+    this.returnTimeoutMs = parts.returnTimeoutMs ?? Infinity;
+    this.pool = parts.pool;
     this.#inside = internals(client);
+    this.pgTimesOut = Boolean(this.#inside.connectionParameters?.query_timeout);
     this.#connection = this.#inside.connection;
+    this.#named = new NamedStatements(this.#inside);
+    this.#verdict = new Verdict(roleOf(parts.parameters ?? new Map()), parts.condemn ?? {});
+    this.#tracks = parts.tracks;
+    this.#watch = parts.watch;
+    this.#backend = parts.backend;
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.
     this.#connection.prependListener('readyForQuery', (message) => {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';
+      if (this.#atRest === 'idle') this.#verdict.atRest();
       this.quietSince = clock.now();
     });
-    this.#connection.on('errorMessage', (message) => {
+    this.#connection.prependListener('errorMessage', (message) => {
       if (message.severity === 'FATAL' || message.severity === 'PANIC') this.#fatal = true;
+      this.#verdict.error(message);
     });
     client.on('error', (error) => this.#end(error));
     client.on('end', () => this.#end(new Error('the connection was ended')));
@@ -59,7 +110,21 @@ export class PgSession implements Session {
   }
 
   get pid(): number | undefined {
-    return this.#inside.processID ?? undefined;
+    if (this.#backend === null) return undefined;
+    return this.#backend ?? this.#inside.processID ?? undefined;
+  }
+
+  get condemned(): Condemnation | undefined {
+    return this.#verdict.condemnation;
+  }
+
+  get dirty(): boolean | undefined {
+    return this.#tracks?.dirty;
+  }
+
+  get traffic(): number | undefined {
+    const { bytesRead } = this.#connection.stream;
+    return typeof bytesRead === 'number' ? bytesRead + this.sent : undefined;
   }
 
   get status(): SessionStatus {
@@ -69,7 +134,7 @@ export class PgSession implements Session {
     // Ended or cut by its borrower a moment ago: pg hears of it later.
     if (this.#connection._ending === true || !this.#connection.stream.writable) return 'lost';
     if (inside.readyForQuery !== true || this.#queued > 0 || this.settling !== undefined) return 'busy';
-    return this.#atRest;
+    return this.#verdict.condemnation === undefined ? this.#atRest : 'condemned';
   }
 
   get lastStatement(): string | undefined {
@@ -95,10 +160,25 @@ export class PgSession implements Session {
   }
 
   async discard(): Promise<void> {
+    // Through a pooler that has another server for each transaction it would clean somebody else's.
+    if (this.#backend === null) return;
     await step('query', this.client.query('DISCARD ALL'));
-    // The server has forgotten its named statements; so must pg, or it would use a name that is gone.
-    this.#connection.parsedStatements = {};
-    if (this.#connection.submittedNamedStatements !== undefined) this.#connection.submittedNamedStatements = {};
+    this.#tracks?.clear();
+  }
+
+  async restore(): Promise<void> {
+    if (this.#tracks === undefined) return;
+    await step('query', this.client.query(this.#tracks.remedy));
+    this.#tracks.clear();
+  }
+
+  baseline(): void {
+    this.#tracks?.clear();
+  }
+
+  async inquire(others: readonly Inquiry[]): Promise<readonly Doing[]> {
+    const result = await step('query', this.client.query(inquiryAbout(others)));
+    return doingsOf(result.rows, others);
   }
 
   settle(): Promise<boolean> {
@@ -118,13 +198,11 @@ export class PgSession implements Session {
       await step('reply', reply);
       return false;
     }
-    const { host, port, pid, secretKey } = { ...this.#address(), pid: this.pid, secretKey: this.#inside.secretKey };
-    if (pid === undefined || secretKey === null) throw new Error('the server gave no key to cancel with');
-    if (this.#inside.ssl) throw new Error('a statement of a TLS session is not cancelled over a socket without TLS');
+    const target = this.#cancelTarget();
     // A request that overtook its statement hit nothing, and one hits one of several that are queued: it is sent again until
     // all has been read.
     for (let over = false; !over; ) {
-      await step('cancel', sendCancel({ host, port, pid, secretKey }));
+      await step('cancel', sendCancel(target, this.#cancels.signal));
       over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));
     }
     return true;
@@ -158,14 +236,39 @@ export class PgSession implements Session {
     });
   }
 
+  /** Resolves at the end of the next reply; rejects if the session ends before. */
+  nextReply(): Promise<void> {
+    const connection = this.#connection;
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        connection.removeListener('end', ended);
+        resolve();
+      };
+      const ended = (): void => {
+        connection.removeListener('readyForQuery', done);
+        reject(new Error('the connection ended before its reply was read'));
+      };
+      connection.once('readyForQuery', done);
+      connection.once('end', ended);
+    });
+  }
+
   async end(): Promise<void> {
     this.#leaving = true;
     await step('gone', this.client.end());
   }
 
-  async destroy(): Promise<void> {
+  async destroy(why?: Error): Promise<void> {
     this.#leaving = true;
-    await step('gone', destroyed(this.#connection));
+    this.#cancels.abort();
+    // Who has ended already has said why himself.
+    await step('gone', destroyed(this.#connection, this.#lost === undefined ? why : undefined));
+  }
+
+  /** Cuts the line; everybody hears of it as of any other loss, with this reason. */
+  sever(why: Error): void {
+    this.#cancels.abort();
+    this.#connection.stream.destroy(why);
   }
 
   get #active(): boolean {
@@ -180,8 +283,15 @@ export class PgSession implements Session {
     return inside._queryQueue.length + (inside._sentQueryQueue?.length ?? 0);
   }
 
-  #address(): { host: string; port: number } {
-    return { host: this.#inside.host, port: this.#inside.port };
+  #cancelTarget(): CancelTarget {
+    const { host, port, processID, secretKey, ssl, sslNegotiation } = this.#inside;
+    if (processID === null || secretKey === null) throw new Error('the server gave no key to cancel with');
+    const { remoteAddress } = this.#connection.stream;
+    const tls =
+      ssl === false || ssl === undefined
+        ? undefined
+        : { name: host, options: ssl, direct: sslNegotiation === 'direct' };
+    return { host: remoteAddress ?? host, port, pid: processID, secretKey, tls };
   }
 
   #end(error: Error): void {
@@ -190,30 +300,52 @@ export class PgSession implements Session {
     if (!this.#leaving) this.#onLost?.(error);
   }
 
-  /** Remembers what was sent last, whoever sent it: a report that cannot name the statement helps nobody. */
+  /** Sees each statement go, whoever sends it: for reports, for errors, and for what it may leave behind. */
   #noteStatements(): void {
     const connection = this.#connection;
-    const { query, parse } = connection;
-    // What is given to a dead socket is not sent; that it is dead shows a turn later.
+    const { query, parse, bind } = connection;
     connection.query = (text) => {
-      this.#statement = text;
-      if (connection.stream.writable) this.sent += 1;
+      this.#note(text);
+      this.#tracks?.sending(text);
       query.call(connection, text);
     };
     connection.parse = (prepared, more) => {
-      this.#statement = prepared.text;
-      if (connection.stream.writable) this.sent += 1;
+      this.#note(prepared.text);
+      this.#named.parsing(prepared.name);
+      this.#tracks?.parsing(prepared.name, prepared.text);
       parse.call(connection, prepared, more);
     };
+    if (this.#tracks === undefined) return;
+    connection.bind = (statement, more) => {
+      this.#tracks?.executing(statement.statement);
+      bind.call(connection, statement, more);
+    };
+  }
+
+  #note(text: string): void {
+    this.#statement = text;
+    this.#verdict.sending(text);
+    this.#watch?.sending(text);
+    // What is given to a dead socket is not sent; that it is dead shows a turn later.
+    if (this.#connection.stream.writable) this.sent += 1;
   }
 }
 
+/** Where there is no pool: a plain timer. */
+function deadlineBy(clock: Clock): SetDeadline {
+  return (ms, ring) => {
+    if (ms === Infinity) return () => {};
+    const timer = clock.timer(ms, ring, true);
+    return () => timer.cancel();
+  };
+}
+
 /** Cuts the socket of a connection; resolves when it is closed. */
-export function destroyed(connection: PgConnection): Promise<void> {
+export function destroyed(connection: PgConnection, why?: Error): Promise<void> {
   const { stream } = connection;
   if (stream.closed) return Promise.resolve();
   return new Promise((resolve) => {
     stream.once('close', () => resolve());
-    stream.destroy();
+    stream.destroy(why);
   });
 }

@@ -2,15 +2,25 @@
 // Checked against pg 8.16 to 8.23; whatever else pg has inside is none of our business.
 
 import type { Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import type pg from 'pg';
 
 /** Messages of the wire protocol that pg's connection emits. */
 export interface WireEvents {
   prependListener(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
+  prependListener(event: 'errorMessage', listener: (message: ServerError) => void): unknown;
   on(event: 'readyForQuery', listener: () => void): unknown;
-  on(event: 'errorMessage', listener: (message: { severity?: string }) => void): unknown;
+  on(event: 'commandComplete', listener: (message: { text: string }) => void): unknown;
+  on(event: 'parameterStatus', listener: (message: { parameterName: string; parameterValue: string }) => void): unknown;
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+}
+
+/** What the server says of an error; pg makes its `DatabaseError` of it. */
+export interface ServerError {
+  readonly severity?: string;
+  readonly code?: string;
+  readonly message?: string;
 }
 
 /** pg's `Connection`: one socket and the statements that pg believes the server knows. */
@@ -20,7 +30,9 @@ export interface PgConnection extends WireEvents {
   parsedStatements: Record<string, string>;
   submittedNamedStatements?: Record<string, string>;
   query(text: string): void;
-  parse(query: { text: string }, more?: boolean): void;
+  parse(query: { text: string; name?: string }, more?: boolean): void;
+  bind(statement: { statement?: string }, more?: boolean): void;
+  close(what: { type: string; name?: string }, more?: boolean): void;
 }
 
 /** pg's `Client` from the inside. */
@@ -28,16 +40,20 @@ export interface PgInternals {
   readonly connection: PgConnection;
   readonly processID: number | null;
   readonly secretKey: number | Buffer | null;
+  readonly connectionParameters?: { readonly query_timeout?: unknown };
   readonly host: string;
   readonly port: number;
-  readonly ssl: unknown;
+  /** True, or options of `tls.connect`; false for none. */
+  readonly ssl: ConnectionOptions | boolean;
+  /** pg ≥ 8.17. */
+  readonly sslNegotiation?: string;
   /** True between a ReadyForQuery and the next statement. */
   readonly readyForQuery?: boolean;
   /** pg ≥ 8.17; earlier the names had no underscore. */
-  readonly _activeQuery?: unknown;
+  readonly _activeQuery?: { readonly name?: unknown } | null;
   readonly _queryQueue?: unknown[];
   readonly _sentQueryQueue?: unknown[];
-  readonly activeQuery?: unknown;
+  readonly activeQuery?: { readonly name?: unknown } | null;
   readonly queryQueue?: unknown[];
   readonly _queryable?: boolean;
   readonly _ending?: boolean;

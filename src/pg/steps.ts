@@ -4,6 +4,7 @@
 export const PG_STEPS = {
   settings: "the user's function says where to connect to, or with which password",
   connect: 'pg resolves, connects, does TLS and authenticates',
+  pooler: 'it is found out whether a pooler stands in between',
   query: 'pg runs a statement of the pool itself',
   reply: 'the reply of a statement that is over or was cancelled is read to its end',
   cancel: 'a cancel request is sent, and its own socket closed by the server',

@@ -73,7 +73,7 @@ Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
 
 async function ask({ label, session }: PoolLease, [query, values]: QueryArguments): Promise<pg.QueryResult> {
   const limits = limitsOf(query, session.queryTimeoutMs);
-  const result = await runQuery(session, session.clock, [query, values], limits, 0, label);
+  const result = await runQuery(session, [query, values], limits, 0, label);
   // The server says so in its answer alone, and nobody reads that.
   if (result?.command === 'ROLLBACK' && isCommit(query)) throw notKept(undefined);
   return result;

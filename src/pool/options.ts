@@ -7,6 +7,8 @@ import type { Hooks, Settings } from '../core/household.ts';
 import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
 import { PG_KEYS } from '../pg/client-keys.ts';
+import { readSentences } from '../pg/condemn.ts';
+import type { PgDriverOptions } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
 import { withVerify } from './pg-hooks.ts';
 import type { Pool } from './pool.ts';
@@ -16,12 +18,14 @@ export interface PoolOptions extends AllOptions<pg.Client, Pool>, Omit<pg.PoolCo
 
 export type Resolved = ResolvedOptions<pg.Client, Pool>;
 
+type Driving = Omit<PgDriverOptions, 'Client' | 'config' | 'connection' | 'clock' | 'deadline' | 'tell'>;
+
 export interface PoolSettings {
   readonly options: Resolved;
   readonly client: Record<string, unknown>;
-  /** How a connection string that was meant to say where to connect to says nothing. */
-  readonly unset: string | undefined;
   readonly settings: Settings;
+  /** What the driver is told of them. */
+  readonly driving: Driving;
   readonly hooks: Hooks<PgSession>;
 }
 
@@ -52,7 +56,18 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     reset: typeof reset === 'function' ? (session) => reset(session.client) : undefined,
     onReconnectFailed: onReconnectFailed && ((error) => onReconnectFailed(owner(), error)),
   };
-  return { options, client, unset: unsetServer(input, client), settings, hooks };
+  const driving: Driving = {
+    unref: options.allowExitOnIdle,
+    queryTimeoutMs: options.queryTimeoutMs,
+    returnTimeoutMs: options.returnTimeoutMs,
+    name,
+    condemn: readSentences(options.condemn),
+    reset: settings.reset,
+    configures: hooks.configure !== undefined,
+    pooler: options.pooler,
+    unset: unsetServer(input, client),
+  };
+  return { options, client, settings, driving, hooks };
 }
 
 function unsetServer(input: unknown, client: Readonly<Record<string, unknown>>): string | undefined {

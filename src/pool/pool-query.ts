@@ -60,7 +60,7 @@ export class PoolQuery {
     const waitedMs = this.#clock.now() - began;
     let failure: unknown;
     try {
-      const result = await runQuery(session, this.#clock, args, limits, waitedMs);
+      const result = await runQuery(session, args, limits, waitedMs);
       if (stray === undefined || session.status === 'idle') return result;
     } catch (error) {
       if (stray === undefined) throw error;

@@ -99,19 +99,18 @@ export class Pool extends Base implements AsyncDisposable {
     this.#options = resolved;
     this.#personality = personality;
     const { connection, ...config } = made.client;
+    const warnings = new Warnings(resolved.logger);
     const driver =
       resolved.driver ??
       new PgDriver({
+        ...made.driving,
         Client,
         config,
         connection: connection as (() => unknown) | undefined,
         clock,
-        unref: resolved.allowExitOnIdle,
-        queryTimeoutMs: resolved.queryTimeoutMs,
-        name: this.name,
-        unset: made.unset,
+        deadline: (ms, ring) => this.#engine.deadline(ms, ring),
+        tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
       });
-    const warnings = new Warnings(resolved.logger);
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
     const { callSites, dev } = resolved;

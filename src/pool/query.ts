@@ -2,7 +2,6 @@
 // is cancelled behind the caller's back; how that is done is the session's business.
 
 import type pg from 'pg';
-import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
 import { didYouMean, slipOf } from '../core/spelling.ts';
@@ -74,21 +73,23 @@ type Callback = (error?: Error | null, result?: pg.QueryResult) => void;
 /** Runs a query on a session that the caller holds. */
 export async function runQuery(
   session: PgSession,
-  clock: Clock,
   [query, values]: QueryArguments,
   limits: Limits,
   waitedMs = 0,
   label?: string,
 ): Promise<pg.QueryResult> {
   limits.signal?.throwIfAborted();
-  // A cancel on its way would hit whatever is started before it has arrived.
-  if (session.settling !== undefined) await session.settling.catch(() => {});
   const { sent } = session;
   const run = (): Promise<pg.QueryResult> =>
-    isSubmittable(query) ? submitted(session, query) : session.client.query(query as string, values as unknown[]);
+    isSubmittable(query)
+      ? submitted(session, query)
+      : session.client.query(untimed(session, query), values as unknown[]);
   try {
-    if (limits.timeoutMs === Infinity && limits.signal === undefined) return await run();
-    return await limited(session, clock, run, limits, { waitedMs, label });
+    if (limits.timeoutMs !== Infinity || limits.signal !== undefined)
+      return await limited(session, run, limits, { waitedMs, label });
+    // A cancel on its way would hit whatever is started before it has arrived.
+    if (session.settling !== undefined) await session.settling.catch(() => {});
+    return await run();
   } catch (error) {
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
@@ -105,6 +106,18 @@ export function isSubmittable(query: unknown): query is pg.Submittable {
   return typeof query === 'object' && query !== null && typeof Reflect.get(query, 'submit') === 'function';
 }
 
+/** So long that pg's own timer never rings: ours cancels what it gives up, and gives back what a blocked loop took. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/** The query without pg's own deadline, where it would have one. */
+function untimed(session: PgSession, query: unknown): string {
+  if (typeof query === 'object' && query !== null && (session.pgTimesOut || pgTimeoutOf(query) !== undefined))
+    return { ...query, query_timeout: NEVER_MS } as unknown as string;
+  if (typeof query === 'string' && session.pgTimesOut)
+    return { text: query, query_timeout: NEVER_MS } as unknown as string;
+  return query as string;
+}
+
 /** pg gives no promise for these. They end when they call back or, those that know no callback, when their reply was read. */
 function submitted(session: PgSession, query: pg.Submittable & { callback?: Callback }): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
@@ -119,39 +132,60 @@ function submitted(session: PgSession, query: pg.Submittable & { callback?: Call
   });
 }
 
+/** The statement runs, or waits for the cancel of one before it, until it ends, is late or is given up. */
 function limited(
   session: PgSession,
-  clock: Clock,
   run: () => Promise<pg.QueryResult>,
   { timeoutMs, signal }: Limits,
   { waitedMs, label }: { waitedMs: number; label: string | undefined },
 ): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
-    const began = clock.now();
+    const began = session.clock.now();
+    let over = false;
+    let running = false;
+    const leave = (): void => {
+      over = true;
+      undo();
+      signal?.removeEventListener('abort', aborted);
+    };
     const giveUp = (error: unknown): void => {
       leave();
       reject(error);
-      // Whether it could be cancelled shows at the return: what is then still busy is replaced.
-      session.settle().catch(() => {});
+      if (running) cancelBehind(session);
     };
     const aborted = (): void => giveUp(signal?.reason);
-    const who = [session.pool, ...(label === undefined ? [] : [`(${label})`])].join(' ');
-    const late = (): void => giveUp(new QueryTimeoutError(timeoutMs, waitedMs, clock.now() - began, who));
-    const timer = timeoutMs === Infinity ? undefined : clock.timer(Math.max(0, timeoutMs - waitedMs), late, true);
-    const leave = (): void => {
-      timer?.cancel();
-      signal?.removeEventListener('abort', aborted);
+    const late = (): void => {
+      const who = [session.pool, ...(label === undefined ? [] : [`(${label})`])].join(' ');
+      giveUp(new QueryTimeoutError(timeoutMs, waitedMs, session.clock.now() - began, who));
     };
+    const start = (): void => {
+      if (over) return;
+      running = true;
+      run().then(
+        (result) => {
+          leave();
+          resolve(result);
+        },
+        (error: unknown) => {
+          leave();
+          reject(error);
+        },
+      );
+    };
+    const undo = session.deadline(timeoutMs - waitedMs, late);
     signal?.addEventListener('abort', aborted);
-    run().then(
-      (result) => {
-        leave();
-        resolve(result);
-      },
-      (error: unknown) => {
-        leave();
-        reject(error);
-      },
-    );
+    // A cancel on its way would hit whatever is started before it has arrived.
+    if (session.settling === undefined) start();
+    else session.settling.then(start, start);
   });
+}
+
+/** Nobody waits for it any more; a connection on which it can neither be ended nor read to its end is of no use to anybody. */
+function cancelBehind(session: PgSession): void {
+  const { returnTimeoutMs } = session;
+  const undo = session.deadline(returnTimeoutMs, () =>
+    session.sever(new Error(`a statement that was given up could not be cancelled within ${returnTimeoutMs} ms`)),
+  );
+  // A cancel that was refused: the statement may yet end by itself in that time.
+  session.settle().then(undo, () => session.nextReply().then(undo, undo));
 }

@@ -2,10 +2,28 @@
 // moment. For tests on the virtual clock. Knows the driver's contract and nothing of the pool behind it.
 
 import type { Clock, Timer } from '../contracts/clock.ts';
-import type { Driver, Fault, OpenAttempt, Session, SessionStatus } from '../contracts/driver.ts';
+import type {
+  Condemnation,
+  Doing,
+  Driver,
+  Fault,
+  Inquiry,
+  OpenAttempt,
+  Session,
+  SessionStatus,
+} from '../contracts/driver.ts';
 
 /** What may be asked of the driver. */
-export type ScriptedCall = 'open' | 'ping' | 'rollback' | 'discard' | 'settle' | 'end' | 'destroy';
+export type ScriptedCall =
+  | 'open'
+  | 'ping'
+  | 'rollback'
+  | 'discard'
+  | 'restore'
+  | 'inquire'
+  | 'settle'
+  | 'end'
+  | 'destroy';
 
 /** How one call goes. The default is: done, at once. */
 export interface Behaviour {
@@ -20,6 +38,8 @@ export interface Behaviour {
   readonly status?: SessionStatus;
   /** `settle` only: whether a statement still ran; true by default. */
   readonly cancelled?: boolean;
+  /** `inquire` only: what is said of each; `working` by default. */
+  readonly doing?: Doing;
 }
 
 export type Script = (call: ScriptedCall, session: ScriptedSession | undefined, count: number) => Behaviour | undefined;
@@ -29,13 +49,24 @@ export function scriptedError(code: string, message: string = code): Error {
   return Object.assign(new Error(message), { code });
 }
 
-const AFTERWARDS: Partial<Record<ScriptedCall, SessionStatus>> = { rollback: 'idle', discard: 'idle', settle: 'idle' };
+const AFTERWARDS: Partial<Record<ScriptedCall, SessionStatus>> = {
+  rollback: 'idle',
+  discard: 'idle',
+  restore: 'idle',
+  settle: 'idle',
+};
 
 export class ScriptedSession implements Session {
   status: SessionStatus = 'idle';
   readonly pid: number;
   lastStatement: string | undefined = undefined;
   quietSince: number | undefined = undefined;
+  /** As the test says; `restore` and `baseline` clean it. */
+  dirty: boolean | undefined = undefined;
+  /** As the test says, together with the status. */
+  condemned: Condemnation | undefined = undefined;
+  /** As the test says. */
+  traffic = 0;
   /** Whether its socket still exists. */
   alive = true;
   /** Everything that was asked of it, in order. */
@@ -65,6 +96,20 @@ export class ScriptedSession implements Session {
 
   async discard(): Promise<void> {
     await this.#call('discard');
+  }
+
+  async restore(): Promise<void> {
+    await this.#call('restore');
+    this.dirty = false;
+  }
+
+  baseline(): void {
+    if (this.dirty !== undefined) this.dirty = false;
+  }
+
+  async inquire(others: readonly Inquiry[]): Promise<readonly Doing[]> {
+    const { doing = 'working' } = await this.#call('inquire');
+    return others.map(() => doing);
   }
 
   /** Cancels something, unless the script says that it was over already (`cancelled: false`). */

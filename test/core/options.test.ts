@@ -71,6 +71,9 @@ const DEFAULTS: Record<OptionName, readonly [unknown, unknown]> = {
   keepAlive: [true, true],
   keepAliveInitialDelayMillis: [10_000, 10_000],
   idlePingMs: [120_000, Infinity],
+  silentAfterMs: [30_000, Infinity],
+  condemn: [undefined, undefined],
+  pooler: ['auto', 'auto'],
   connectConcurrency: [3, 3],
   reconnectTimeoutMs: [300_000, 300_000],
   onReconnectFailed: [undefined, undefined],
@@ -99,6 +102,7 @@ const RANGES: Record<string, readonly [number, number, boolean]> = {
   returnTimeoutMs: [1, MAX_INT, false],
   keepAliveInitialDelayMillis: [0, MAX_INT, false],
   idlePingMs: [1, MAX_INT, true],
+  silentAfterMs: [1, MAX_INT, true],
   connectConcurrency: [1, 10_000, false],
   reconnectTimeoutMs: [0, MAX_INT, true],
 };
@@ -194,6 +198,8 @@ describe('each option that is no number', () => {
     port: [],
     choice: [fn],
     switch: [true, false],
+    word: [],
+    record: [{}, { a: 1 }],
   };
   for (const [name, spec] of SPECS) {
     if (spec.kind === 'ms' || spec.kind === 'count') continue;
@@ -201,12 +207,13 @@ describe('each option that is no number', () => {
     it(`${name} accepts its kind as it is and nothing else`, () => {
       const good = [
         ...(legal[spec.kind] ?? []),
-        ...(spec.kind === 'choice' || spec.kind === 'switch' ? spec.words : []),
+        ...(spec.kind === 'choice' || spec.kind === 'switch' || spec.kind === 'word' ? spec.words : []),
       ];
       if (spec.kind === 'port') good.push(Object.fromEntries(spec.methods.map((method) => [method, fn])));
       for (const value of good) assert.equal(resultFor(name, { [name]: value }), value);
 
-      const bad: unknown[] = [null, 5, Number.NaN, Symbol('x'), 5n, {}, []];
+      const bad: unknown[] = [null, 5, Number.NaN, Symbol('x'), 5n, []];
+      if (spec.kind !== 'record') bad.push({});
       if (spec.kind !== 'flag' && spec.kind !== 'switch') bad.push(true, false);
       if (spec.kind !== 'text') bad.push('x', 'true');
       else bad.push(fn);
@@ -231,9 +238,27 @@ describe('each option that is no number', () => {
     assert.equal(resolve({ logger }).engine.logger, logger);
   });
 
-  it("reset: 'tracked' is refused as not available yet", () => {
-    assert.match(refusal({ reset: 'tracked' }).message, /'tracked' is not available in this version/);
-    assert.doesNotMatch(refusal({ reset: 'truncate' }).message, /version/);
+  it('reset is one of its words or a function', () => {
+    for (const reset of ['rollback', 'tracked', 'discard', 'none', fn])
+      assert.equal(resolve({ reset }).engine.reset, reset);
+    assert.match(refusal({ reset: 'truncate' }).message, /'rollback', 'tracked', 'discard', 'none' or a function/);
+  });
+
+  it('pooler is one of its words and nothing else', () => {
+    for (const pooler of ['auto', 'none', 'session', 'transaction']) {
+      assert.equal(resolve({ pooler }).engine.pooler, pooler);
+    }
+    for (const pooler of [true, fn, 'statement', 1]) {
+      assert.match(refusal({ pooler }).message, /expected 'auto', 'none', 'session', 'transaction'/);
+    }
+  });
+
+  it('condemn is an object, and what is in it is for the driver to know', () => {
+    const condemn = { '25006': 'keep' };
+    assert.equal(resolve({ condemn }).engine.condemn, condemn);
+    for (const wrong of ['25006', ['25006'], true, null, fn]) {
+      assert.match(refusal({ condemn: wrong }).message, /expected an object such as \{ '25006': 'keep' \}/);
+    }
   });
 });
 

@@ -67,7 +67,7 @@ test('a name that does not exist is seen', () => {
   assert.deepEqual(unknownNames('pool.close({ drainMs, graceMs })'), ['graceMs']);
   assert.deepEqual(unknownNames('PoolTimeout'), ['PoolTimeout']);
   assert.deepEqual(unknownNames('oxbow/express'), ['oxbow/express']);
-  assert.deepEqual(unknownNames("reset: 'tracked'"), ['tracked']);
+  assert.deepEqual(unknownNames("reset: 'sieved'"), ['sieved']);
   assert.deepEqual(unknownNames('pool.acquire({ acquireTimeoutMs, signal, label })'), []);
 });
 

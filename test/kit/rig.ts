@@ -28,6 +28,7 @@ export const SETTINGS: Settings = {
   reset: 'rollback',
   returnTimeoutMs: 5_000,
   idlePingMs: Infinity,
+  silentAfterMs: Infinity,
   connectConcurrency: 3,
   reconnectTimeoutMs: 300_000,
   autoOpen: true,

@@ -91,7 +91,7 @@ test('the law of docstrings sees a default, a bound or a unit that is not so', (
   assert.equal(say('Milliseconds; default 30 000. Legal from 0.').length, 1);
   assert.equal(say('Default 30 000, in `oxbow/pg` none. Legal from 1.').length, 2);
   assert.equal(slips('max', max, 'Default 10, legal 1 to 1 000.').length, 1);
-  assert.equal(slips('reset', reset, "`'none'` (default), `'discard'`").length, 2);
+  assert.equal(slips('reset', reset, "`'none'` (default), `'discard'`").length, 3);
   assert.equal(slips('allowExitOnIdle', allowExitOnIdle, 'Default true.').length, 1);
 });
 

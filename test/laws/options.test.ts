@@ -31,6 +31,10 @@ function legalOf(spec: OptionSpec): string {
       return '`true`, `false`';
     case 'switch':
       return ['`true`', '`false`', ...spec.words.map((word) => `\`'${word}'\``)].join(', ');
+    case 'word':
+      return spec.words.map((word) => `\`'${word}'\``).join(', ');
+    case 'record':
+      return 'object';
     case 'choice':
       return [...spec.words.map((word) => `\`'${word}'\``), 'function'].join(', ');
     case 'function':

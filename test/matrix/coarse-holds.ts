@@ -9,9 +9,11 @@ export class CoarseHolds implements Clock {
   /** Timers of the engine that are pending. */
   pending = 0;
   readonly #inner: Clock;
+  readonly #holdMs: number;
 
-  constructor(inner: Clock) {
+  constructor(inner: Clock, holdMs = HOLD_MS) {
     this.#inner = inner;
+    this.#holdMs = holdMs;
   }
 
   now = (): number => this.#inner.now();
@@ -26,7 +28,7 @@ export class CoarseHolds implements Clock {
       over = true;
     };
     this.pending += 1;
-    const timer = this.#inner.timer(holdsProcess ? Math.max(ms, HOLD_MS) : ms, () => {
+    const timer = this.#inner.timer(holdsProcess ? Math.max(ms, this.#holdMs) : ms, () => {
       end();
       fire();
     });

@@ -3,6 +3,7 @@
 
 import type { Settings } from '../../src/core/household.ts';
 import type { StepName } from '../../src/core/steps.ts';
+import type { Behaviour } from '../../src/testing/scripted-driver.ts';
 import type { ScriptedLease } from '../kit/rig.ts';
 import type { Stage } from './stage.ts';
 
@@ -14,6 +15,10 @@ export interface Scene {
   readonly hooks?: readonly ('configure' | 'check' | 'reset')[];
   /** The budget has nothing to give without waiting, from `act` on. */
   readonly limitedBudget?: boolean;
+  /** Holds are looked at this often. */
+  readonly holdMs?: number;
+  /** How the step answers, beside what the behaviour says. */
+  readonly answer?: Partial<Behaviour>;
   /** The pool is closed by the scene itself. */
   readonly closes?: boolean;
   /** Up to the moment before. What it returns is the lease that `act` works with. */
@@ -38,6 +43,21 @@ function onReturn(
       if (lease !== undefined) give(lease, stage);
     },
   };
+}
+
+const SILENT_MS = 2_000;
+
+/** A scene about a statement from which nothing is heard, while two wait; its borrower gives up after a while. */
+function whileSilent(scene: Omit<Scene, 'act' | 'before'> = {}): Scene {
+  return onReturn(
+    (lease, stage) => {
+      lease.session.status = 'busy';
+      stage.rig.clock.timer(3 * SILENT_MS, () => {
+        if (!lease.released) lease.release();
+      });
+    },
+    { ...scene, settings: { silentAfterMs: SILENT_MS }, holdMs: SILENT_MS / 4 },
+  );
 }
 
 export const SCENES: Readonly<Record<StepName, Readonly<Record<string, Scene>>>> = {
@@ -122,6 +142,30 @@ export const SCENES: Readonly<Record<StepName, Readonly<Record<string, Scene>>>>
   },
   discard: {
     'on-return': onReturn((lease) => lease.release(), { settings: { reset: 'discard' } }),
+  },
+  restore: {
+    'on-return': onReturn(
+      (lease) => {
+        lease.session.dirty = true;
+        lease.release();
+      },
+      { settings: { reset: 'tracked' } },
+    ),
+    'in-transaction': onReturn(
+      (lease) => {
+        lease.session.dirty = true;
+        lease.session.status = 'transaction';
+        lease.release();
+      },
+      { settings: { reset: 'tracked' }, hooks: ['configure'] },
+    ),
+  },
+  inquire: {
+    'still-working': whileSilent({ answer: { doing: 'working' } }),
+    'gone-there': whileSilent({ answer: { doing: 'gone' } }),
+  },
+  probe: {
+    'nobody-idle': whileSilent(),
   },
   reset: {
     'on-return': onReturn((lease) => lease.release(), { hooks: ['reset'], settings: { reset: 'custom' } }),

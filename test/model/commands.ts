@@ -6,7 +6,18 @@ import fc from 'fast-check';
 /** What the server does with the next connects. `deaf` takes no notice of being given up. */
 export type ConnectMode = 'ok' | 'slow' | 'slower' | 'refuse' | 'permanent' | 'full' | 'never' | 'deaf';
 /** Whatever the pool waits for besides connects: calls of the driver, and the user's hooks. */
-export type Call = 'ping' | 'rollback' | 'discard' | 'settle' | 'end' | 'destroy' | 'configure' | 'check' | 'reset';
+export type Call =
+  | 'ping'
+  | 'rollback'
+  | 'discard'
+  | 'restore'
+  | 'inquire'
+  | 'settle'
+  | 'end'
+  | 'destroy'
+  | 'configure'
+  | 'check'
+  | 'reset';
 /** `dirty`: done, but the session is left inside a transaction. `over`: nothing had to be cancelled (settle). */
 export type How = 'slow' | 'late' | 'never' | 'fail' | 'dirty' | 'over';
 export type ReleaseHow = 'clean' | 'transaction' | 'failed' | 'busy' | 'error' | 'true';

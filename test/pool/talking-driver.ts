@@ -1,6 +1,7 @@
 // The scripted driver with a client that answers: `sleep N` runs for N virtual milliseconds, everything else ends at once. Enough
 // of a session for the public Pool on the virtual clock; what is on a wire is the business of test/postgres.
 
+import type { SetDeadline } from '../../src/contracts/deadline.ts';
 import type { Driver, Fault, OpenAttempt, Session } from '../../src/contracts/driver.ts';
 import { ScriptedDriver, type ScriptedSession, scriptedError } from '../../src/testing/scripted-driver.ts';
 import type { VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -13,7 +14,9 @@ interface Answer {
 interface Talking {
   readonly client: { query(query: string | { text: string }): Promise<Answer> };
   readonly clock: VirtualClock;
+  readonly deadline: SetDeadline;
   readonly queryTimeoutMs: number;
+  readonly returnTimeoutMs: number;
   settling: Promise<boolean> | undefined;
 }
 
@@ -63,7 +66,12 @@ export class TalkingDriver implements Driver {
     const talking: Talking = {
       client: { query },
       clock: this.#clock,
+      deadline: (ms, ring) => {
+        const timer = ms === Infinity ? undefined : this.#clock.timer(Math.max(0, ms), ring);
+        return () => timer?.cancel();
+      },
       queryTimeoutMs: this.#queryTimeoutMs,
+      returnTimeoutMs: Infinity,
       settling: undefined,
     };
     const settleOnce = (): Promise<boolean> => {

@@ -1,0 +1,78 @@
+// pg's memory of the named statements of one session. Owns that it follows the server's: pg notes a name when it was parsed and never
+// strikes it out, so that after a DISCARD, a DEALLOCATE, a change of a table or a value that cannot be serialised the name would fail on
+// this connection for ever.
+
+import type { PgConnection, PgInternals } from './shapes.ts';
+
+/** The server does not know the name; it knows it by another text; its plan no longer fits the tables. */
+const NAME_IS_STALE: ReadonlySet<string> = new Set(['26000', '42P05', '0A000']);
+
+/** Commands after which names are gone, by the tag with which the server reports them done. */
+const FORGETFUL: ReadonlySet<string> = new Set(['DISCARD ALL', 'DEALLOCATE ALL', 'DEALLOCATE']);
+
+export class NamedStatements {
+  readonly #inside: PgInternals;
+  readonly #connection: PgConnection;
+  readonly #closeOnServer: (name: string) => void;
+  /** Forgotten here, and perhaps known to the server: closed there before they are parsed anew, which does no harm if it is not. */
+  readonly #doubtful = new Set<string>();
+  /** Closed, but the answer to a parse before that is still to come, and pg would note the name then. */
+  readonly #closing = new Set<string>();
+
+  constructor(inside: PgInternals) {
+    this.#inside = inside;
+    this.#connection = inside.connection;
+    const connection = this.#connection;
+    // Ahead of pg's own listener, after which it is forgotten what ran.
+    connection.prependListener('errorMessage', ({ code }) => {
+      const name = this.#active;
+      if (name !== undefined && code !== undefined && NAME_IS_STALE.has(code)) this.#doubt(name);
+    });
+    connection.on('commandComplete', ({ text }) => {
+      if (FORGETFUL.has(text)) this.#doubtAll();
+    });
+    connection.on('readyForQuery', () => {
+      for (const name of this.#closing) this.#forget(name);
+      this.#closing.clear();
+    });
+    const { close } = connection;
+    this.#closeOnServer = (name) => close.call(connection, { type: 'S', name });
+    // pg closes a statement whose values it could not serialise, and goes on believing that it is there.
+    connection.close = (what) => {
+      if (what.type === 'S' && what.name) {
+        this.#forget(what.name);
+        this.#closing.add(what.name);
+      }
+      close.call(connection, what);
+    };
+  }
+
+  /** What is to be sent ahead of parsing a statement under this name. */
+  parsing(name: string | undefined): void {
+    if (name !== undefined && this.#doubtful.delete(name)) this.#closeOnServer(name);
+  }
+
+  /** The name of what is being answered, if it has one. */
+  get #active(): string | undefined {
+    const inside = this.#inside;
+    // By its old name pg warns of it where it has the new one.
+    const query = '_activeQuery' in inside ? inside._activeQuery : inside.activeQuery;
+    return typeof query?.name === 'string' && query.name !== '' ? query.name : undefined;
+  }
+
+  #doubtAll(): void {
+    const { parsedStatements, submittedNamedStatements = {} } = this.#connection;
+    for (const name of [...Object.keys(parsedStatements), ...Object.keys(submittedNamedStatements)]) this.#doubt(name);
+  }
+
+  #doubt(name: string): void {
+    this.#forget(name);
+    this.#doubtful.add(name);
+  }
+
+  #forget(name: string): void {
+    const { parsedStatements, submittedNamedStatements } = this.#connection;
+    delete parsedStatements[name];
+    if (submittedNamedStatements !== undefined) delete submittedNamedStatements[name];
+  }
+}
