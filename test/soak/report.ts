@@ -12,7 +12,10 @@ import { FULL_SERVICE_WITHIN_MS, LIMITS, type Outcome, SLACK_MS, TASKS, WATCHDOG
 const EXAMPLES_SHOWN = 12;
 
 function heading({ job }: Outcome): string {
-  const reset = job.contestant === 'oxbow' ? `, reset: ${job.reset}` : '';
+  const reset =
+    job.contestant === 'oxbow'
+      ? `, reset: ${job.reset}${job.silentAfter === undefined ? '' : `, silentAfterMs: ${job.silentAfter}`}`
+      : '';
   return `${job.contestant}${reset}, ${job.manners === 'all' ? 'all borrowers' : 'well-behaved borrowers'}, ${job.seconds} s, seed ${job.seed}`;
 }
 

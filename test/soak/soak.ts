@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionBook, type ConnectionFigures } from '../../demo/books/connection-book.ts';
 import { percentile } from '../../demo/books/percentile.ts';
 import { SocketCount } from '../../demo/books/socket-count.ts';
-import type { PoolStats } from '../../src/doors/index.ts';
+import type { PoolOptions, PoolStats } from '../../src/doors/index.ts';
 import { embeddedPostgres } from '../../src/doors/testing.ts';
 import { withClient } from '../../src/testing/embedded-client.ts';
 import type { ContestantName, Manners, Reset } from './arguments.ts';
@@ -57,6 +57,7 @@ export interface Job {
   readonly seconds: number;
   readonly seed: number;
   readonly reset: Reset;
+  readonly silentAfter: number | undefined;
 }
 
 export interface Waits {
@@ -164,7 +165,12 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
     const left = await new Sampler(server.config, wire, applicationName).left();
     const wireFigures = await wire.figures();
     const made = job.contestant === 'postgres.js' ? undefined : sockets;
-    settle(judge, { peak: made?.peak ?? wireFigures.peak, open: wireFigures.open, living: sampler.mostLiving, left });
+    settle(judge, mayHave(job), {
+      peak: made?.peak ?? wireFigures.peak,
+      open: wireFigures.open,
+      living: sampler.mostLiving,
+      left,
+    });
     const rows = await rowsOf(judge, (text) =>
       withClient(server.config, async (client) => (await client.query(text)).rows),
     );
@@ -189,7 +195,7 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
       wire: wireFigures,
       sockets: made && { made: made.made, gone: made.gone, peak: made.peak },
       sessions: { mostLiving: sampler.mostLiving, mostLingering: sampler.mostLingering, left },
-      max: LIMITS.max,
+      max: mayHave(job),
       books: ours && { connections: book.figures(), stats: ours.stats() },
       reports,
       server: server.version,
@@ -213,7 +219,16 @@ function contestant(job: Job, options: Options, sockets: SocketCount): Contestan
     return new PostgresJs({ host, port, user, database, applicationName: options.application_name }, LIMITS);
   }
   const counted = { ...options, stream: sockets.make };
-  return job.contestant === 'oxbow' ? new Oxbow(counted, LIMITS, job.reset) : new PgPool(counted, LIMITS);
+  return job.contestant === 'oxbow' ? new Oxbow(ours(job, counted), LIMITS) : new PgPool(counted, LIMITS);
+}
+
+function ours<O extends object>({ reset, silentAfter }: Job, options: O): O & PoolOptions {
+  return { ...options, reset, ...(silentAfter === undefined ? {} : { silentAfterMs: silentAfter }) };
+}
+
+/** How many sockets there may be: a probe for silent statements stands outside the pool's max. */
+function mayHave({ contestant, silentAfter }: Job): number {
+  return LIMITS.max + (contestant === 'oxbow' && silentAfter !== undefined ? 1 : 0);
 }
 
 /** One entry of the table of borrowers, made for whatever contestant there is. */
@@ -226,7 +241,7 @@ interface Kind {
 }
 
 function kindsFor(job: Pick<Job, 'reset'>, pool: Contestant | undefined): Kind[] {
-  const discards = job.reset === 'discard' && pool instanceof Oxbow;
+  const discards = job.reset !== 'rollback' && pool instanceof Oxbow;
   const made = <C extends Contestant>(table: Readonly<Record<string, Borrower<C>>>, own: C | undefined): Kind[] =>
     Object.entries(table).map(([name, borrower]) => {
       const { weight, good, needs } = borrower;
@@ -358,8 +373,7 @@ async function end(pool: Contestant, judge: Judge): Promise<void> {
   }
 }
 
-function settle(judge: Judge, seen: { peak: number; open: number; living: number; left: number }): void {
-  const { max } = LIMITS;
+function settle(judge: Judge, max: number, seen: { peak: number; open: number; living: number; left: number }): void {
   if (seen.peak > max) judge.violation('more sockets than max', `${seen.peak} at once`, seen.peak - max);
   if (seen.living > max) judge.violation('more sessions than max', `${seen.living} at once`, seen.living - max);
   const behind = Math.max(seen.open, seen.left);

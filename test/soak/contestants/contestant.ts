@@ -78,6 +78,8 @@ export function plainFailure(error: unknown): Failure {
   if (/read timeout/i.test(text)) return 'query timed out';
   if (code === '57014') return 'cancelled';
   if (code === '25P02') return 'in a failed transaction';
+  if (code === 'ECONNREFUSED' || code === '57P03' || Reflect.get(Object(error), 'syscall') === 'connect')
+    return 'connect failed';
   if (LOST.test(code) || LOST_TEXT.test(text)) return 'connection lost';
   return /^(22|23|42)/.test(code) ? 'SQL error' : 'unexpected';
 }

@@ -37,13 +37,12 @@ export class Oxbow implements Contestant {
   readonly wantsErrors = false;
   readonly pool: Pool;
 
-  constructor(options: PoolOptions, limits: Limits, reset: 'rollback' | 'discard') {
+  constructor(options: PoolOptions, limits: Limits) {
     this.pool = new Pool({
       ...options,
       name: 'soak',
       min: 1,
       max: limits.max,
-      reset,
       acquireTimeoutMs: limits.acquireTimeoutMs,
       connectTimeoutMs: limits.connectTimeoutMs,
       returnTimeoutMs: limits.returnTimeoutMs,
@@ -72,6 +71,8 @@ export class Oxbow implements Contestant {
 
   classify(error: unknown): Failure {
     if (error === ABORTED) return 'aborted';
+    // A raw client passes on why the pool gave the line up.
+    if (error instanceof Error && error.message.startsWith('nothing was heard for')) return 'connection lost';
     if (!isOxbowError(error)) return plainFailure(error);
     return KINDS[error.kind] ?? 'unexpected';
   }
