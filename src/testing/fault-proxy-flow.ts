@@ -167,8 +167,12 @@ export class Flow {
   }
 }
 
-/** Sends an RST where the socket is one of TCP; others know no such thing and are only closed. */
+/**
+ * Sends an RST where the socket is one of TCP; others know no such thing and are only closed. So is one whose end is under way: Node
+ * cannot reset it, and it would never close.
+ */
 export function abruptly(socket: Socket): void {
-  if (socket.remoteFamily === undefined) socket.destroy();
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (socket.remoteFamily === undefined || ending) socket.destroy();
   else socket.resetAndDestroy();
 }

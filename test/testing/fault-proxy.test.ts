@@ -170,6 +170,21 @@ test('reset is an RST to both sides', async (t) => {
   await eventually('both are reset', () => client.error === 'ECONNRESET' && server.error === 'ECONNRESET');
 });
 
+test('a connection is gone after a reset in the very turn in which its end is passed on', {
+  timeout: 10_000,
+}, async (t) => {
+  const { proxy, pair } = await wire(t);
+  const { server, connection } = await pair();
+  const reset = new Promise<void>((resolve) => {
+    proxy.observe(({ type }) => {
+      if (type === 'ended') resolve(connection.reset());
+    });
+  });
+  server.socket.end();
+  await reset;
+  await proxy.close();
+});
+
 test("a client's reset reaches the server as one, and the other way round", async (t) => {
   const { proxy, pair } = await wire(t);
   const one = await pair();
