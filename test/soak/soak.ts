@@ -323,10 +323,10 @@ class Crowd {
       const thinkMs = chance.next() * 2 * THINK_MS;
       await sleep(thinkMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
-      const kind = this.#kinds.get(name);
-      const run = kind?.run ?? this.#kinds.get(INSTEAD)?.run;
+      const { run } = this.#kinds.get(name) ?? {};
+      const [does, work] = run === undefined ? [INSTEAD, this.#kinds.get(INSTEAD)?.run] : [name, run];
       const began = performance.now();
-      const good = await this.#judge.request(name, () => run?.(this.#judge, chance) ?? Promise.resolve());
+      const good = await this.#judge.request(does, () => work?.(this.#judge, chance) ?? Promise.resolve());
       if (served || !good || began < this.#since) continue;
       served = true;
       this.servedAfterwards += 1;
