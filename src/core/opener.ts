@@ -7,6 +7,7 @@ import { ConnectError } from '../contracts/errors.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import { drawExpiry } from './lifespan.ts';
+import { CANCEL_MS } from './retirement.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';
@@ -187,6 +188,9 @@ export class Opener<S extends Session> {
       const leftMs = settings.connectTimeoutMs - (clock.now() - begunAt);
       const configured = await steps.step('configure', () => configure(session), leftMs);
       const fault = faultOf(configured, session.status, settings.connectTimeoutMs);
+      // What still runs on the server would go on there without its client (DESIGN B12).
+      if (fault !== undefined && custody.held && session.status === 'busy')
+        await steps.step('settle', () => session.settle(), CANCEL_MS);
       if (fault !== undefined && custody.held) fail(fault);
     }
     session.baseline?.();

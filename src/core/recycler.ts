@@ -6,6 +6,7 @@ import type { ReturnOutcome } from '../contracts/figures.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import type { Lease, LeaseHome } from './lease.ts';
+import { CANCEL_MS } from './retirement.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Outcome, StepName } from './steps.ts';
@@ -15,9 +16,6 @@ const { returning: RETURNING } = State;
 
 /** What was found wrong, in words for a report. */
 class Spoiled extends Error {}
-
-/** How long a connection that nobody wants may hold its place while what runs on it is cancelled. */
-const CANCEL_MS = 1_000;
 
 /** Whether the borrower wants it replaced. */
 function isUnwanted(reason: Error | boolean | null | undefined): boolean {

@@ -63,7 +63,7 @@ export function isOwn(code: string, own: Sentences): boolean {
   return own[code] !== undefined || own[code.slice(0, 2)] !== undefined;
 }
 
-const READ_ONLY = /^\s*(?:begin|start|set)\b[^;]*\bread[\s_]+only\b/i;
+const READ_ONLY = /^\s*(?:begin|start|set)\b[^;]*(?:\b|_)read[\s_]+only\b/i;
 const FOR_THE_SESSION = /\b(?:session\s+characteristics|default_transaction_read_only)\b/i;
 
 /** What a statement says about writing in what follows it: nothing, not in this transaction, or not in this session. */

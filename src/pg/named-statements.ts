@@ -31,7 +31,8 @@ export class NamedStatements {
     connection.on('commandComplete', ({ text }) => {
       if (FORGETFUL.has(text)) this.#doubtAll();
     });
-    connection.on('readyForQuery', () => {
+    // Ahead of pg's own listener, which begins the next statement.
+    connection.prependListener('readyForQuery', () => {
       for (const name of this.#closing) this.#forget(name);
       this.#closing.clear();
     });

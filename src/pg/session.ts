@@ -9,6 +9,7 @@ import { type CancelTarget, sendCancel } from './cancel.ts';
 import type { Sentences } from './condemn.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
 import { NamedStatements } from './named-statements.ts';
+import { Outstanding } from './outstanding.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
 import { step } from './steps.ts';
 import type { Tracks } from './tracks.ts';
@@ -64,6 +65,7 @@ export class PgSession implements Session {
   settling: Promise<boolean> | undefined = undefined;
   readonly #inside: PgInternals;
   readonly #connection: PgConnection;
+  readonly #outstanding: Outstanding;
   readonly #named: NamedStatements;
   readonly #verdict: Verdict;
   readonly #tracks: Tracks | undefined;
@@ -89,6 +91,7 @@ export class PgSession implements Session {
     this.#inside = internals(client);
     this.pgTimesOut = Boolean(this.#inside.connectionParameters?.query_timeout);
     this.#connection = this.#inside.connection;
+    this.#outstanding = new Outstanding(this.#inside);
     this.#named = new NamedStatements(this.#inside);
     this.#verdict = new Verdict(roleOf(parts.parameters ?? new Map()), parts.condemn ?? {});
     this.#tracks = parts.tracks;
@@ -133,7 +136,7 @@ export class PgSession implements Session {
       return 'lost';
     // Ended or cut by its borrower a moment ago: pg hears of it later.
     if (this.#connection._ending === true || !this.#connection.stream.writable) return 'lost';
-    if (inside.readyForQuery !== true || this.#queued > 0 || this.settling !== undefined) return 'busy';
+    if (inside.readyForQuery !== true || this.#outstanding.queued > 0 || this.settling !== undefined) return 'busy';
     return this.#verdict.condemnation === undefined ? this.#atRest : 'condemned';
   }
 
@@ -190,7 +193,7 @@ export class PgSession implements Session {
 
   async #settle(): Promise<boolean> {
     if (this.status !== 'busy') return false;
-    const over = !this.#active && this.#queued === 0;
+    const over = !this.#outstanding.active && this.#outstanding.queued === 0;
     const reply = this.atRest();
     // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
     reply.catch(() => {});
@@ -218,39 +221,12 @@ export class PgSession implements Session {
 
   /** Resolves when pg has nothing left to read; rejects if the session ends before. */
   atRest(): Promise<void> {
-    const connection = this.#connection;
-    return new Promise((resolve, reject) => {
-      const done = (): void => {
-        if (this.#active || this.#queued > 0) return;
-        connection.removeListener('readyForQuery', done);
-        connection.removeListener('end', ended);
-        resolve();
-      };
-      const ended = (): void => {
-        connection.removeListener('readyForQuery', done);
-        reject(new Error('the connection ended before its reply was read'));
-      };
-      // pg's own listener came first: by now it has begun the next statement, if there is one.
-      connection.on('readyForQuery', done);
-      connection.once('end', ended);
-    });
+    return this.#outstanding.none();
   }
 
   /** Resolves at the end of the next reply; rejects if the session ends before. */
   nextReply(): Promise<void> {
-    const connection = this.#connection;
-    return new Promise((resolve, reject) => {
-      const done = (): void => {
-        connection.removeListener('end', ended);
-        resolve();
-      };
-      const ended = (): void => {
-        connection.removeListener('readyForQuery', done);
-        reject(new Error('the connection ended before its reply was read'));
-      };
-      connection.once('readyForQuery', done);
-      connection.once('end', ended);
-    });
+    return this.#outstanding.next();
   }
 
   async end(): Promise<void> {
@@ -269,18 +245,6 @@ export class PgSession implements Session {
   sever(why: Error): void {
     this.#cancels.abort();
     this.#connection.stream.destroy(why);
-  }
-
-  get #active(): boolean {
-    const inside = this.#inside;
-    return '_activeQuery' in inside ? Boolean(inside._activeQuery) : Boolean(inside.activeQuery);
-  }
-
-  /** Statements that pg has accepted and not yet begun. */
-  get #queued(): number {
-    const inside = this.#inside;
-    if (inside._queryQueue === undefined) return inside.queryQueue?.length ?? 0;
-    return inside._queryQueue.length + (inside._sentQueryQueue?.length ?? 0);
   }
 
   #cancelTarget(): CancelTarget {

@@ -22,6 +22,22 @@ export const connecting: readonly Deviation[] = [
     test: 'a refused connect is tried again until the borrower’s deadline',
   },
   {
+    id: 'server-full',
+    pg: 'a borrower whose connect the server refuses for want of room (53300) fails at once',
+    ours: 'while the pool has a connection the borrower waits for it, and room is asked for again; only without one it fails in oxbow/pg, and in oxbow at its deadline',
+    why: 'a full server is no failure of yours: several processes share it, and a connection of your own comes back in a moment',
+    doors: BOTH,
+    test: 'a server without room fails nobody while the pool has a connection',
+  },
+  {
+    id: 'pooler-look',
+    pg: 'the first statement on a new connection is yours',
+    ours: 'the first connection to each place asks once for its process id (option pooler)',
+    why: 'behind a pooler half of what a session is does not work, in silence; it is said instead',
+    doors: BOTH,
+    test: 'the first connection asks whether a pooler stands in between',
+  },
+  {
     id: 'connect-pace',
     pg: 'each borrower dials for itself, also while the server refuses',
     ours: 'while the server refuses one connect is under way at a time, with pauses that grow (at most 100 ms in oxbow/pg, 10 s in oxbow)',

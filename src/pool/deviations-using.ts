@@ -183,6 +183,22 @@ export const using: readonly Deviation[] = [
     test: 'an option that cannot be meant is refused by the constructor',
   },
   {
+    id: 'condemned-errors',
+    pg: 'a client that is given back without an error is kept, whatever errors came on it',
+    ours: 'errors that say that the session or the server is of no use any more cost the connection (docs/reference/errors.md, option condemn)',
+    why: 'a primary that was demoted answers every write with an error, and would go on doing so to each borrower',
+    doors: BOTH,
+    test: 'an error that condemns its connection has it replaced though it was given back as good',
+  },
+  {
+    id: 'named-statements',
+    pg: 'a name whose statement the server has forgotten, or whose values could not be serialised, fails on this connection for ever',
+    ours: 'it is prepared anew at its next use',
+    why: 'pg notes names and never strikes them out; who borrows next pays for it',
+    doors: BOTH,
+    test: 'a named statement that the server has forgotten works again',
+  },
+  {
     id: 'string-argument',
     pg: 'a string as the only argument throws a TypeError',
     ours: 'it is a connection string, as for pg.Client',

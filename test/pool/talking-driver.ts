@@ -18,6 +18,8 @@ interface Talking {
   readonly queryTimeoutMs: number;
   readonly returnTimeoutMs: number;
   settling: Promise<boolean> | undefined;
+  nextReply(): Promise<void>;
+  sever(why: Error): void;
 }
 
 export class TalkingDriver implements Driver {
@@ -73,6 +75,8 @@ export class TalkingDriver implements Driver {
       queryTimeoutMs: this.#queryTimeoutMs,
       returnTimeoutMs: Infinity,
       settling: undefined,
+      nextReply: () => new Promise(() => {}),
+      sever: (why) => session.kill(why),
     };
     const settleOnce = (): Promise<boolean> => {
       const both = Object.assign(session, talking);

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import pg from 'pg';
-import { ConnectError, OptionError, PoolTimeoutError } from '../../../src/doors/index.ts';
+import { ConnectError, OptionError, Pool, PoolTimeoutError } from '../../../src/doors/index.ts';
 import oxbowPg from '../../../src/doors/pg.ts';
 import { deafServer, eventually, unusedPort } from '../../postgres/harness.ts';
-import { type Bench, deviation, failure, quietly, server } from './contestants.ts';
+import { admin, type Bench, deviation, failure, quietly, server } from './contestants.ts';
 import { timed } from './timed.ts';
 
 deviation('a connect that fails is a ConnectError around the driver’s error, with its code', {
@@ -199,4 +199,51 @@ deviation('a Client without pg’s connection is refused by name', {
 
 deviation('there is no native variant', {
   ours: () => assert.equal(oxbowPg.native, null),
+});
+
+/** What becomes of a second borrower where the server gives this role one connection and no more. */
+async function crowded(b: Bench): Promise<unknown> {
+  const role = `narrow_${b.door.replace(/\W/g, '_')}`.toLowerCase();
+  await admin.query(`CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1`);
+  b.after(() => admin.query(`DROP ROLE ${role}`));
+  const pool = b.pool({ user: role, max: 2 });
+  const client = await pool.connect();
+  const second = pool.connect().then(
+    (other) => {
+      other.release();
+      return 'served';
+    },
+    (error: unknown) => Reflect.get(Object(error), 'code'),
+  );
+  await eventually('the server has refused', async () => {
+    if (pool instanceof Pool) return pool.stats().connectsFailed > 0;
+    return Promise.race([second.then(() => true), new Promise<false>((resolve) => setImmediate(resolve, false))]);
+  });
+  client.release();
+  return second;
+}
+
+deviation('a server without room fails nobody while the pool has a connection', {
+  theirs: async (b) => assert.equal(await crowded(b), '53300'),
+  ours: async (b) => assert.equal(await crowded(b), 'served'),
+});
+
+/** What the server was asked before the borrower's first statement. */
+async function askedFirst(b: Bench): Promise<string[]> {
+  const texts: string[] = [];
+  class Watched extends pg.Client {
+    override query(...args: never[]): never {
+      const [asked] = args as unknown[];
+      texts.push(typeof asked === 'string' ? asked : String(Reflect.get(Object(asked), 'text')));
+      return Reflect.apply(pg.Client.prototype.query, this, args) as never;
+    }
+  }
+  const pool = b.pool({ Client: Watched as typeof pg.Client, max: 2 });
+  await Promise.all([pool.query('SELECT 1'), pool.query('SELECT 2 FROM pg_sleep(0.2)')]);
+  return texts.filter((text) => !text.startsWith('SELECT 1') && !text.startsWith('SELECT 2'));
+}
+
+deviation('the first connection asks whether a pooler stands in between', {
+  theirs: async (b) => assert.deepEqual(await askedFirst(b), []),
+  ours: async (b) => assert.match((await askedFirst(b)).join(), /^SELECT pg_catalog\.pg_backend_pid\(\)/),
 });

@@ -203,3 +203,49 @@ deviation('a listener that throws crashes nothing', {
     assert.match(stderr, /OXBOW_CALLBACK_FAILED.*a bad metric/);
   },
 });
+
+/** Whether the same connection is lent again after this error. */
+async function keptAfter(b: Bench, code: string): Promise<boolean> {
+  const pool = b.pool({ max: 1 });
+  const client = await pool.connect();
+  const { processID } = client as unknown as { processID: number };
+  await failure(client.query(`DO $$ BEGIN RAISE EXCEPTION 'made up' USING ERRCODE = '${code}'; END $$`));
+  client.release();
+  const next = await pool.connect();
+  const kept = Reflect.get(next, 'processID') === processID;
+  next.release();
+  return kept;
+}
+
+deviation('an error that condemns its connection has it replaced though it was given back as good', {
+  theirs: async (b) => assert.equal(await keptAfter(b, '57P01'), true),
+  ours: async (b) => {
+    assert.equal(await keptAfter(b, '57P01'), false);
+    assert.equal(await keptAfter(b, '22012'), true);
+  },
+});
+
+/** How a named statement fares after a DISCARD ALL: the errors of two attempts. */
+async function afterDiscard(b: Bench): Promise<unknown[]> {
+  const pool = b.pool({ max: 1 });
+  const named = { name: 'known', text: 'SELECT 1' };
+  await pool.query(named);
+  await pool.query('DISCARD ALL');
+  const codes: unknown[] = [];
+  const client = await pool.connect();
+  for (let n = 0; n < 2; n += 1) {
+    codes.push(
+      await client.query(named).then(
+        () => 'works',
+        (error: unknown) => Reflect.get(Object(error), 'code'),
+      ),
+    );
+  }
+  client.release();
+  return codes;
+}
+
+deviation('a named statement that the server has forgotten works again', {
+  theirs: async (b) => assert.deepEqual(await afterDiscard(b), ['26000', '26000']),
+  ours: async (b) => assert.deepEqual(await afterDiscard(b), ['works', 'works']),
+});
