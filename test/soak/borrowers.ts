@@ -385,6 +385,20 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
     },
   },
 
+  // The statement ends by itself, and if cancels are late, before its own cancel has come.
+  'lets a statement time out and dawdles': {
+    weight: 6,
+    good: false,
+    needs: 'time out a statement',
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await run({ text: 'select pg_sleep(0.02)', timeoutMs: 5 }).catch((error: unknown) => {
+          if (ground.pool.classify(error) !== 'query timed out') throw error;
+        });
+        await sleep(ground.chance.between(15, 60));
+      }),
+  },
+
   'lets a statement time out and goes on': {
     weight: 3,
     good: false,
