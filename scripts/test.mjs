@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { basename, delimiter, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runFile, runStep } from './run-file.mjs';
 import { add, judge, noTests } from './tally.mjs';
@@ -29,14 +29,18 @@ const SUITES = [
   { step: 'scripts/mutants.mjs', modes: ['all'], boundS: 600 },
 ];
 
+const root = fileURLToPath(new URL('..', import.meta.url));
+
 /** Two tests are about running PostgreSQL as root, one needs the right to make a PID namespace. */
 const rootOnly = process.getuid?.() === 0 ? 0 : 2;
 const namespace = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0 ? 0 : 1;
+/** Without PgBouncer each file about it is one skipped test: test/postgres/pgbouncer.ts, which looks in the same places. */
+const PATH = [process.env.PATH, '/usr/sbin'].join(delimiter);
+const hasPgBouncer = spawnSync('pgbouncer', ['--version'], { env: { PATH } }).status === 0;
+const pgbouncer = hasPgBouncer ? 0 : sourcesBelow('test/postgres').filter(isAboutPgBouncer).length;
 
 /** How many tests may be skipped, exactly. */
-const SKIPS = { laws: 0, quick: rootOnly + namespace, all: 0 };
-
-const root = fileURLToPath(new URL('..', import.meta.url));
+const SKIPS = { laws: 0, quick: rootOnly + namespace + pgbouncer, all: 0 };
 
 let total = noTests;
 
@@ -50,8 +54,13 @@ function misuse(message) {
   process.exit(1);
 }
 
+function isAboutPgBouncer(path) {
+  return basename(path).startsWith('pgbouncer');
+}
+
 /** Paths of the test sources below a folder, relative to the root. */
 function sourcesBelow(folder) {
+  if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { withFileTypes: true })
     .flatMap((entry) => {
       const path = join(folder, entry.name);

@@ -106,15 +106,14 @@ export class PgDriver implements Driver<PgSession> {
   /** The server's process behind the session; undefined: as its key says; null: behind a transaction pooler there is none to name. */
   async #backend(client: pg.Client): Promise<number | null | undefined> {
     const { pooler = 'none' } = this.#options;
-    if (pooler === 'none') return undefined;
-    if (pooler === 'session') return step('query', backendOf(client));
-    if (pooler === 'transaction') return this.#behindTransactions(false);
     const place = `${client.host}:${client.port}`;
-    let pooled = this.#pooled.get(place);
-    if (pooled === undefined) {
-      pooled = isPooled(client, await step('query', backendOf(client)));
-      this.#pooled.set(place, pooled);
-    }
+    if (pooler === 'none' || (pooler === 'auto' && this.#pooled.get(place) === false)) return undefined;
+    // A pooler takes a client in while its server is away: whether that can be reached shows here, and not to the first borrower.
+    const backend = await step('query', backendOf(client));
+    if (pooler === 'session') return backend;
+    if (pooler === 'transaction') return this.#behindTransactions(false);
+    const pooled = this.#pooled.get(place) ?? isPooled(client, backend);
+    this.#pooled.set(place, pooled);
     return pooled ? this.#behindTransactions(true) : undefined;
   }
 

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
 import { didYouMean, slipOf } from '../core/spelling.ts';
+import { neverRan } from '../pg/classify.ts';
 import type { PgSession } from '../pg/session.ts';
 
 /** pg's query config, and what the pool adds to it. */
@@ -94,7 +95,7 @@ export async function runQuery(
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
     const why = error instanceof Error ? error.message : String(error);
-    const mayHaveExecuted = session.sent !== sent;
+    const mayHaveExecuted = session.sent !== sent && !neverRan(error);
     const text = mayHaveExecuted
       ? `the connection was lost while a query ran: ${why}; the query may have been executed`
       : `the connection was lost before the query was sent: ${why}; the query was not executed`;
