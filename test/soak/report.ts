@@ -111,7 +111,7 @@ Limits, where a pool knows them: ${LIMITS.acquireTimeoutMs} ms for a wait, ${LIM
 
 ${rowsOf(outcomes, [...violations, ['all of them', sumOf]])}
 
-A request *hung* if it had no answer after ${WATCHDOG_MS} ms. An acquire was *too late* if it took longer than its deadline, the time for which the event loop itself was away, and ${SLACK_MS} ms. *Full service*: within ${FULL_SERVICE_WITHIN_MS} ms of the last fault each of the ${TASKS} tasks was served. postgres.js has no deadline for a wait or a statement: what it is not told of within ${WATCHDOG_MS} ms counts as hung.
+A request *hung* if it had no answer after ${WATCHDOG_MS} ms. An acquire was *too late* if it took longer than its deadline, the time for which the event loop itself was away, and ${SLACK_MS} ms. *Full service*: within ${FULL_SERVICE_WITHIN_MS} ms of the last fault each of the ${TASKS} tasks was served. postgres.js has no deadline for a wait or a statement: what it is not told of within ${WATCHDOG_MS} ms counts as hung. After an exception that nobody caught, which by Node's default ends the process, the run goes on, so that the rest can be seen; what follows it may be its consequence. Sockets are counted by their descriptors where a pool lets them be made (ours, pg.Pool), else at the proxy.
 
 ## Answers
 
