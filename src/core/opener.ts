@@ -185,8 +185,7 @@ export class Opener<S extends Session> {
     });
     if (house.hooks.configure !== undefined && custody.held) {
       const { configure } = house.hooks;
-      const leftMs = settings.connectTimeoutMs - (clock.now() - begunAt);
-      const configured = await steps.step('configure', () => configure(session), leftMs);
+      const configured = await steps.step('configure', () => configure(session), opened.leftMs);
       const fault = faultOf(configured, session.status, settings.connectTimeoutMs);
       // What still runs on the server would go on there without its client (DESIGN B12).
       if (fault !== undefined && custody.held && session.status === 'busy')

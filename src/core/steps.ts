@@ -2,7 +2,7 @@
 // bound and never throwing. A law refuses any other `await` in the core; the matrix suite takes its axes from here.
 
 import type { Clock } from '../contracts/clock.ts';
-import { Alarm, type Deadlines } from '../foundation/deadlines.ts';
+import { Alarm, type Deadlines, EXTENSIONS, LATE_MS } from '../foundation/deadlines.ts';
 
 /** Name of each step and who answers it. */
 export const STEPS = {
@@ -25,9 +25,12 @@ export const STEPS = {
 
 export type StepName = keyof typeof STEPS;
 
-/** How a step went. `late` means that its bound passed; `rest` tells how it went in the end, if it ever ends. */
+/**
+ * How a step went. `late` means that its bound passed; `rest` tells how it went in the end, if it ever ends. `leftMs` is what it left of its
+ * bound, for whatever follows under the same deadline: elapsed time alone would count what a blocked loop took (DESIGN B14).
+ */
 export type Outcome<T> =
-  | { readonly is: 'done'; readonly value: T }
+  | { readonly is: 'done'; readonly value: T; readonly leftMs: number }
   | { readonly is: 'failed'; readonly error: unknown }
   | { readonly is: 'late'; readonly rest: Promise<Settled<T>> };
 
@@ -81,9 +84,17 @@ export class Stepper {
         this.#deadlines.set(bound, Math.max(0, boundMs), this.#clock.now());
       }
       Promise.resolve(promised).then(
-        (value) => settle({ is: 'done', value }),
+        (value) => settle({ is: 'done', value, leftMs: leftOf(bound, boundMs, this.#clock.now()) }),
         (error: unknown) => settle({ is: 'failed', error }),
       );
     });
   }
+}
+
+/** Due long ago and not rung yet: the loop was blocked, and the time lost would have been given back. */
+function leftOf({ dueAt, extension }: Alarm, boundMs: number, now: number): number {
+  if (boundMs === Infinity) return Infinity;
+  const leftMs = dueAt - now;
+  if (leftMs >= -LATE_MS) return Math.max(0, leftMs);
+  return (extension?.count ?? 0) < EXTENSIONS ? Math.min(-leftMs, boundMs) : 0;
 }

@@ -18,7 +18,7 @@ export const LATE_MS = 50;
 /** A timer this late means that the process was frozen, not merely busy. */
 export const FROZEN_MS = 1_000;
 /** How often one deadline may be given lost time back. */
-const EXTENSIONS = 3;
+export const EXTENSIONS = 3;
 /** Ringing for a crowd, or giving it time back, never keeps the loop longer than this at a time … */
 const SLICE_MS = 10;
 /** … and looks at the clock this often while at it. */

@@ -123,6 +123,25 @@ test('C: connect, check and rollback are not failed by a block either', async ()
   assert.equal(rig.driver.count('open'), 1);
 });
 
+for (const [when, connectMs] of [
+  ['was complete', 400],
+  ['needs more turns', 700],
+] as const) {
+  test(`configure has what a block took from a connect that ${when} after it`, async () => {
+    const rig = new Rig({
+      settings: { max: 1, connectTimeoutMs: 300 },
+      script: (call) => (call === 'open' ? { afterMs: connectMs } : undefined),
+      hooks: { configure: () => new Promise<void>((done) => void rig.clock.timer(100, done)) },
+    });
+    const ask = rig.ask();
+    await rig.clock.advance(1);
+    rig.clock.block(600);
+    await rig.clock.advance(300);
+    assert.ok(ask.lease);
+    assert.deepEqual([rig.driver.count('open'), rig.engine.stats().connectsFailed], [1, 0]);
+  });
+}
+
 test('an abort is never put off by a block', async () => {
   const rig = new Rig({ settings: { max: 1, acquireTimeoutMs: 300 } });
   await rig.get();
