@@ -26,7 +26,7 @@ const SUITES = [
   { folder: 'test/docs', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/types', modes: ['all'], concurrency: 1, boundS: 600 },
   { folder: 'test/slow', modes: ['all'], concurrency: 1, boundS: 600 },
-  { step: 'scripts/mutants.mjs', modes: ['all'], boundS: 600 },
+  { step: 'scripts/mutants.mjs', modes: ['all'], boundS: 900 },
 ];
 
 const root = fileURLToPath(new URL('..', import.meta.url));

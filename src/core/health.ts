@@ -116,7 +116,9 @@ export class Health<S extends Session> {
       slot.aside = false;
       slot.seenAt = house.clock.now();
       if (custom) house.fit();
-      house.verified(slot, slot.seenAt);
+      // A ping is not the check that its user wants at each lend.
+      if (house.settings.check === 'custom' && !custom) house.rest(slot, slot.seenAt);
+      else house.verified(slot, slot.seenAt);
       house.pump();
       return 'kept';
     }

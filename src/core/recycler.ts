@@ -28,6 +28,8 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   readonly #trusts: boolean;
   /** What is dirty is restored; the driver knows. */
   readonly #tracks: boolean;
+  /** The generation that the last failover began: what was born before it is condemned by the same event. */
+  #sinceFailover = 0;
 
   constructor(house: Household<S>) {
     this.#house = house;
@@ -108,10 +110,11 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     // Whoever was told may have brought it down.
     if (slot.state === RETURNING) house.retire(slot, 'condemned');
     if (others === 'suspect') house.suspectAll();
-    if (others === 'replace') {
+    if (others === 'replace' && slot.generation >= this.#sinceFailover) {
       const message = `${house.settings.name}: ${why}; the server is no longer what it was, so all its connections are replaced`;
       house.reporter.report({ code: 'OXBOW_FAILOVER', message });
       house.supersede();
+      this.#sinceFailover = house.generation;
     }
     house.pump();
   }

@@ -8,6 +8,7 @@ import type { Household } from './household.ts';
 import type { Lease } from './lease.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
+import type { Settled } from './steps.ts';
 
 /** The answer is there within this time, or there is none. */
 const ANSWER_MS = 3_000;
@@ -155,7 +156,7 @@ export class Silence<S extends Session> {
     if (custody.held) {
       if (asked.is !== 'late' && session.status === 'idle') {
         slot.seenAt = house.clock.now();
-        house.verified(slot, slot.seenAt);
+        house.rest(slot, slot.seenAt);
       } else {
         // It has missed a proof of life, and another is dead already.
         house.condemn(slot, 'check');
@@ -186,14 +187,25 @@ export class Silence<S extends Session> {
       await steps.step('destroy', () => session.destroy(), ANSWER_MS);
     } else if (opened.is === 'late') {
       abort.abort();
-      const late = await steps.step('abandon', () => opened.rest, ANSWER_MS);
-      if (late.is === 'done' && late.value.is === 'done') {
-        const session = late.value.value;
-        await steps.step('destroy', () => session.destroy(), ANSWER_MS);
-      }
+      const arrived = await steps.step('abandon', () => opened.rest, ANSWER_MS);
+      if (arrived.is === 'late') void this.#cutWhenever(arrived.rest);
+      else await this.#cut(arrived, ANSWER_MS);
     }
     this.#probe = undefined;
     house.probed();
     return doings;
+  }
+
+  /** Nobody waits any longer for the driver to give up a connect; but what arrives all the same must not stay. */
+  async #cutWhenever(rest: Promise<Settled<Settled<S>>>): Promise<void> {
+    const arrived = await this.#house.steps.step('abandon', () => rest, Infinity);
+    // The pool may have closed by now, and then leaves no timer behind.
+    if (arrived.is === 'done') await this.#cut(arrived.value, Infinity);
+  }
+
+  async #cut(arrived: Settled<Settled<S>>, boundMs: number): Promise<void> {
+    if (arrived.is !== 'done' || arrived.value.is !== 'done') return;
+    const session = arrived.value.value;
+    await this.#house.steps.step('destroy', () => session.destroy(), boundMs);
   }
 }

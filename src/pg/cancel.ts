@@ -1,7 +1,7 @@
 // The cancel request of the wire protocol, on a socket of its own. Owns the sixteen bytes, that they go encrypted where the session is,
 // and that the promise tells when the server has closed that socket: only then can the request hit nothing any more.
 
-import { connect, isIP, type Socket } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 
 const CANCEL_CODE = 80_877_102;
@@ -16,6 +16,8 @@ export interface CancelTarget {
   /** Of the key that the server gave to this session. Behind a pooler that is no process at all. */
   readonly pid: number;
   readonly secretKey: number | Buffer;
+  /** What makes the sockets, where the session's own was not made by Node: pg's option `stream`. */
+  readonly stream?: (() => Socket) | undefined;
   /** How the session's own socket was secured, if it was. */
   readonly tls?: CancelTls | undefined;
 }
@@ -50,9 +52,9 @@ function tlsRequest(): Buffer {
 /** Resolves when the server has read the request and closed the socket. `signal` cuts the socket, and rejects. */
 export function sendCancel(target: CancelTarget, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = target.host.startsWith('/')
-      ? connect(`${target.host}/.s.PGSQL.${target.port}`)
-      : connect(target.port, target.host);
+    const socket = target.stream?.() ?? new Socket();
+    if (target.host.startsWith('/')) socket.connect(`${target.host}/.s.PGSQL.${target.port}`);
+    else socket.connect(target.port, target.host);
     // The pool holds the process while it waits for a cancel; a host that never answers must not.
     socket.unref();
     let sent = false;

@@ -56,7 +56,7 @@ export const CLEAN_FUNCTIONS: ReadonlySet<string> = words(`
   area box center circle diagonal diameter height line lseg npoints path point polygon radius slope width
   xmlcomment xml_is_well_formed xpath xpath_exists
 
-  bit bool bpchar bytea char cidr date float4 float8 int2 int4 int8 interval jsonb name numeric oid regclass text time timestamp
+  bit bool bpchar bytea char cidr date float4 float8 int2 int4 int8 interval name numeric oid regclass text time timestamp
   timestamptz timetz varbit varchar xml macaddr8 bernoulli system
 
   current_database current_query current_schema current_schemas current_setting inet_client_addr inet_client_port inet_server_addr

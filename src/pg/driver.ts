@@ -1,6 +1,7 @@
 // The driver for PostgreSQL: opens sessions through the user's own `pg.Client`. Owns how a client is made, connected and given
 // up; what happens to the session afterwards is the pool's business.
 
+import type { Socket } from 'node:net';
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
@@ -83,7 +84,7 @@ export class PgDriver implements Driver<PgSession> {
     const parameters = parametersOf(connection);
     try {
       await step('connect', client.connect());
-      return await this.#session(client, parameters);
+      return await this.#session(client, parameters, streamOf(config));
     } catch (error) {
       await step('gone', destroyed(connection));
       throw this.#hinted(legible(error), client);
@@ -92,7 +93,11 @@ export class PgDriver implements Driver<PgSession> {
     }
   }
 
-  async #session(client: pg.Client, parameters: ReadonlyMap<string, string>): Promise<PgSession> {
+  async #session(
+    client: pg.Client,
+    parameters: ReadonlyMap<string, string>,
+    stream: (() => Socket) | undefined,
+  ): Promise<PgSession> {
     const { clock, deadline, unref, queryTimeoutMs, returnTimeoutMs, name, condemn } = this.#options;
     const backend = await step('pooler', this.#backend(client));
     if (unref) internals(client).connection.stream.unref();
@@ -100,7 +105,7 @@ export class PgDriver implements Driver<PgSession> {
     const tracks = this.#memory === undefined || backend === null ? undefined : new Tracks(this.#memory);
     const watch = backend === null ? this.#transactions : undefined;
     const given = { clock, deadline, queryTimeoutMs, returnTimeoutMs, pool: name, condemn };
-    return new PgSession(client, { ...given, parameters, tracks, watch, backend });
+    return new PgSession(client, { ...given, parameters, tracks, watch, backend, stream });
   }
 
   /** The server's process behind the session; undefined: as its key says; null: behind a transaction pooler there is none to name. */
@@ -169,6 +174,11 @@ export class PgDriver implements Driver<PgSession> {
   classify(error: unknown): Fault {
     return classify(error);
   }
+}
+
+/** What makes pg's sockets, where that is not Node: a tunnel, a connector of a cloud. pg asks of it whatever a socket of Node's can do. */
+function streamOf({ stream }: pg.ClientConfig): (() => Socket) | undefined {
+  return typeof stream === 'function' ? (stream as () => Socket) : undefined;
 }
 
 /** Collects what the server reports of itself from the very beginning; pg keeps none of it. */

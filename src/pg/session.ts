@@ -1,6 +1,7 @@
 // One server session behind a genuine `pg.Client`. Owns what can be read off the wire about it (status byte, statement, end) and
 // the pool's own round trips; knows nothing of slots, leases or limits.
 
+import type { Socket } from 'node:net';
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
@@ -45,6 +46,8 @@ export interface PgSessionParts {
    * Null: it may be another one for each transaction.
    */
   readonly backend?: number | null | undefined;
+  /** What makes the sockets, if Node does not. */
+  readonly stream?: (() => Socket) | undefined;
 }
 
 export class PgSession implements Session {
@@ -71,6 +74,7 @@ export class PgSession implements Session {
   readonly #tracks: Tracks | undefined;
   readonly #watch: PgSessionParts['watch'];
   readonly #backend: number | null | undefined;
+  readonly #stream: PgSessionParts['stream'];
   readonly #cancels = new AbortController();
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
@@ -97,6 +101,7 @@ export class PgSession implements Session {
     this.#tracks = parts.tracks;
     this.#watch = parts.watch;
     this.#backend = parts.backend;
+    this.#stream = parts.stream;
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.
     this.#connection.prependListener('readyForQuery', (message) => {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';
@@ -255,7 +260,10 @@ export class PgSession implements Session {
       ssl === false || ssl === undefined
         ? undefined
         : { name: host, options: ssl, direct: sslNegotiation === 'direct' };
-    return { host: remoteAddress ?? host, port, pid: processID, secretKey, tls };
+    const stream = this.#stream;
+    // Through a tunnel the address is that of its other end; the name is what it was told.
+    const address = stream === undefined ? (remoteAddress ?? host) : host;
+    return { host: address, port, pid: processID, secretKey, stream, tls };
   }
 
   #end(error: Error): void {

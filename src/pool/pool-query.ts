@@ -3,7 +3,7 @@
 
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
-import { ConnectionLostError, StrayTransactionError } from '../contracts/errors.ts';
+import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contracts/errors.ts';
 import type { Engine } from '../core/engine.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { PoolLease } from './lease.ts';
@@ -45,36 +45,56 @@ export class PoolQuery {
       } catch (error) {
         if (!this.#goesOn(error, args, this.#clock.now() - began)) throw error;
       } finally {
-        lease.release();
+        if (!lease.released) lease.release();
       }
     }
   }
 
   async #once(
-    { session }: PoolLease,
+    lease: PoolLease,
     args: QueryArguments,
     limits: Limits,
     stray: Stray | undefined,
     began: number,
   ): Promise<pg.QueryResult> {
+    const { session } = lease;
     const waitedMs = this.#clock.now() - began;
     let failure: unknown;
     try {
       const result = await runQuery(session, args, limits, waitedMs);
       if (stray === undefined || session.status === 'idle') return result;
     } catch (error) {
-      if (stray === undefined) throw error;
+      // Whoever gave it up hears of that at once; what it left behind is the return path's affair.
+      if (stray === undefined || session.cancelling) throw error;
       // The error came first; how things stand is said at the end of the reply.
-      await session.settle().catch(() => {});
+      await this.#patiently(session, session.settle(), limits, began);
       if (session.status !== 'transaction' && session.status !== 'failed') throw error;
       failure = error;
     }
-    await session.rollback();
+    // Undone on its way back, as for any lease that is taken away: within a bound.
+    lease.revoke(new LeaseError('LEASE_REVOKED', 'the query had begun a transaction'));
+    lease.release();
+    await this.#patiently(session, lease.whenReturned(), limits, began);
     throw new StrayTransactionError(
       stray.keyword,
       `in pool.query() was left open and rolled back; ${INSTEAD}`,
       failure,
     );
+  }
+
+  /** Resolves when `work` is over however it went, or when the caller's patience or that of a return is. */
+  #patiently(session: PgSession, work: Promise<unknown>, { timeoutMs, signal }: Limits, began: number): Promise<void> {
+    return new Promise((resolve) => {
+      const enough = (): void => {
+        undo();
+        signal?.removeEventListener('abort', enough);
+        resolve();
+      };
+      const leftMs = timeoutMs - (this.#clock.now() - began);
+      const undo = session.deadline(Math.max(0, Math.min(leftMs, session.returnTimeoutMs)), enough);
+      signal?.addEventListener('abort', enough);
+      work.then(enough, enough);
+    });
   }
 
   /** Whether another connection may be tried: nothing reached the server, or the caller said that twice does no harm. */

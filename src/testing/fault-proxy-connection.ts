@@ -20,8 +20,9 @@ export class ProxiedConnection implements FaultVerbs {
   /** 1, 2, 3 … in the order of acceptance. */
   readonly id: number;
   /**
-   * Whether the client's socket exists, as far as the wire tells. A client that said goodbye counts until it was answered; one that
-   * ended without it, or whose end is withheld from the server or the answer from it, only until its own end.
+   * Whether the client's socket exists, as far as the wire tells. A client that said goodbye counts until it is answered; one that
+   * ended without it, or whose end is withheld from the server or the answer from it, only until its own end; one that is cut or
+   * reset, until that. One that says goodbye and does not wait for the answer goes unseen: it counts too long.
    */
   open = true;
   /** It stopped counting because the client ended it, and not because the client was answered. */
@@ -43,7 +44,10 @@ export class ProxiedConnection implements FaultVerbs {
     this.#client = client;
     this.#server = server;
     this.#toServer = new Flow(server);
-    this.#toClient = new Flow(client);
+    // From here on the client may have gone before this process sees it: it may be another thread's.
+    this.#toClient = new Flow(client, (ending) => {
+      if (ending === 'reset' || this.goodbye) this.#left();
+    });
     this.#listenToClient();
     if (server !== undefined) this.#listenToServer(server);
     this.closed = Promise.all([over(client), server === undefined ? undefined : over(server)]).then(() => {
@@ -57,6 +61,11 @@ export class ProxiedConnection implements FaultVerbs {
   /** The port from which the client connected, by which a test finds the connection of a socket it has. */
   get clientPort(): number | undefined {
     return this.#client.remotePort;
+  }
+
+  /** The port from which the server is connected to, by which a test finds the connection of a session it sees on the server. */
+  get serverPort(): number | undefined {
+    return this.#server?.localPort;
   }
 
   get kind(): ConnectionKind {
@@ -78,12 +87,14 @@ export class ProxiedConnection implements FaultVerbs {
   }
 
   async cut(): Promise<void> {
+    this.#left();
     this.#client.destroy();
     this.#server?.destroy();
     await this.closed;
   }
 
   async reset(): Promise<void> {
+    this.#left();
     for (const socket of [this.#client, this.#server]) {
       if (socket !== undefined && !socket.destroyed) abruptly(socket);
     }

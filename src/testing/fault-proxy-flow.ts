@@ -25,6 +25,7 @@ export class Flow {
   passed = 0;
   lost = 0;
   readonly #to: Socket | undefined;
+  readonly #ended: (ending: Ending) => void;
   readonly #waiting: Piece[] = [];
   #timer: Timer | undefined;
   #stalled = false;
@@ -34,9 +35,10 @@ export class Flow {
   #delayMs = 0;
   #limit: Limit | undefined;
 
-  /** Without a target everything vanishes. */
-  constructor(to: Socket | undefined) {
+  /** Without a target everything vanishes. `ended` is called when the other side is about to be told of an ending. */
+  constructor(to: Socket | undefined, ended: (ending: Ending) => void = () => {}) {
     this.#to = to;
+    this.#ended = ended;
     this.#lossy = to === undefined;
   }
 
@@ -159,13 +161,18 @@ export class Flow {
       return;
     }
     if (this.#to === undefined || this.#to.destroyed) return;
+    this.#ended(ending);
     if (ending === 'fin') this.#to.end();
     else abruptly(this.#to);
   }
 }
 
-/** Sends an RST where the socket is one of TCP; others know no such thing and are only closed. */
+/**
+ * Sends an RST where the socket is one of TCP; others know no such thing and are only closed. So is one whose end is under way: Node
+ * cannot reset it, and it would never close.
+ */
 export function abruptly(socket: Socket): void {
-  if (socket.remoteFamily === undefined) socket.destroy();
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (socket.remoteFamily === undefined || ending) socket.destroy();
   else socket.resetAndDestroy();
 }

@@ -340,3 +340,21 @@ test('when the newest is stale and an older one has just proved that it lives, t
   assert.ok(pid === older?.pid || newer?.calls.length === before || pid === newer?.pid);
   rig.audit();
 });
+
+test('a custom check runs although the connection has just answered a ping of the pool’s own', async () => {
+  const checked: number[] = [];
+  const rig = new Rig({
+    settings: { max: 2, check: 'custom' },
+    hooks: { check: (session) => void checked.push(session.pid) },
+    script: pings({ afterMs: 50 }),
+  });
+  const [victim, other] = await rig.fill(2);
+  assert.ok(victim && other);
+  checked.length = 0;
+  victim.kill();
+  rig.driver.script = (call) => (call === 'open' ? { never: true } : call === 'ping' ? { afterMs: 50 } : undefined);
+  const ask = rig.ask();
+  await rig.clock.advance(60);
+  assert.equal(ask.lease?.session, other);
+  assert.deepEqual(checked, [other.pid]);
+});

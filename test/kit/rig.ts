@@ -44,6 +44,8 @@ export interface RigOptions {
   readonly hooks?: Hooks<ScriptedSession>;
   readonly ports?: Partial<Ports>;
   readonly seed?: number;
+  /** Shared with other rigs; one of its own by default. */
+  readonly clock?: VirtualClock;
   readonly Lease?: LeaseClass<ScriptedSession>;
   /** What the engine is given as its clock, made of the virtual one. */
   readonly wrapClock?: (clock: VirtualClock) => Clock;
@@ -66,7 +68,7 @@ export class Rig {
   readonly reports: ReportLog = new ReportLog();
 
   constructor(options: RigOptions = {}) {
-    this.clock = new VirtualClock(options.seed === undefined ? {} : { seed: options.seed });
+    this.clock = options.clock ?? new VirtualClock(options.seed === undefined ? {} : { seed: options.seed });
     this.driver = new ScriptedDriver(this.clock, options.script);
     this.settings = { ...SETTINGS, ...options.settings };
     this.engine = new Engine({

@@ -66,7 +66,7 @@ export function nameOf(it: Case): string {
 }
 
 /** Reads a filter as `nameOf` writes it, any part of it; `step` is the part of a scene before the slash. */
-export function filterOf(text: string | undefined): (it: Case) => boolean {
+export function filterOf(text: string | undefined): (it: { readonly scene: string }) => boolean {
   const wanted = (text ?? '')
     .split(',')
     .filter((part) => part !== '')

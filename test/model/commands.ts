@@ -2,6 +2,7 @@
 // nothing itself, so that a failing sequence can be read, cut down and run again.
 
 import fc from 'fast-check';
+import type { Doing } from '../../src/contracts/driver.ts';
 
 /** What the server does with the next connects. `deaf` takes no notice of being given up. */
 export type ConnectMode = 'ok' | 'slow' | 'slower' | 'refuse' | 'permanent' | 'full' | 'never' | 'deaf';
@@ -20,7 +21,17 @@ export type Call =
   | 'reset';
 /** `dirty`: done, but the session is left inside a transaction. `over`: nothing had to be cancelled (settle). */
 export type How = 'slow' | 'late' | 'never' | 'fail' | 'dirty' | 'over';
-export type ReleaseHow = 'clean' | 'transaction' | 'failed' | 'busy' | 'error' | 'true';
+/** The last three: condemned, and what that means for the others. */
+export type ReleaseHow =
+  | 'clean'
+  | 'transaction'
+  | 'failed'
+  | 'busy'
+  | 'error'
+  | 'true'
+  | 'keep'
+  | 'suspect'
+  | 'replace';
 /** The moments of the engine in which a nosy observer asks for a connection itself. */
 export type Moment = 'lent' | 'returned' | 'refused' | 'closed' | 'waiting' | 'lost' | 'opened' | 'retired';
 
@@ -37,6 +48,10 @@ export type Command =
   | { readonly do: 'release'; readonly which: number; readonly how: ReleaseHow }
   | { readonly do: 'releaseAgain'; readonly which: number }
   | { readonly do: 'work'; readonly which: number; readonly status: 'idle' | 'transaction' | 'failed' | 'busy' }
+  /** Its borrower changes what outlives a transaction. */
+  | { readonly do: 'dirty'; readonly which: number }
+  /** A statement begins from which nothing is heard; `doing` is what the server says of it when asked. */
+  | { readonly do: 'silent'; readonly which: number; readonly doing: Doing }
   | { readonly do: 'abort'; readonly which: number }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'kill'; readonly which: number }
@@ -83,7 +98,11 @@ export interface Setup {
   readonly check: 'stale' | 'always' | 'never' | 'custom';
   readonly checkAfterIdleMs: number;
   readonly checkTimeoutMs: number;
-  readonly reset: 'rollback' | 'none' | 'discard' | 'custom';
+  readonly reset: 'rollback' | 'none' | 'discard' | 'custom' | 'tracked';
+  /** The driver knows whether a session is dirty. */
+  readonly watches: boolean;
+  /** Finite only where the timer that holds the process fires: it is also the one that looks. */
+  readonly silentAfterMs: number;
   readonly returnTimeoutMs: number;
   readonly idlePingMs: number;
   readonly connectConcurrency: number;
@@ -96,8 +115,15 @@ const which = fc.nat({ max: 7 });
 const times = fc.constantFrom(1, 1, 2, 4);
 const timeoutMs = fc.constantFrom(undefined, undefined, 0, 20, 200, 5_000, Infinity);
 
-const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Command> }[] = [
+interface Word {
+  readonly name: Command['do'];
+  readonly weight: number;
+  readonly arbitrary: fc.Arbitrary<Command>;
+}
+
+const COMMANDS: readonly Word[] = [
   {
+    name: 'acquire',
     weight: 80,
     arbitrary: fc.record({
       do: fc.constant('acquire' as const),
@@ -107,17 +133,33 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       holdMs: fc.constantFrom(undefined, undefined, undefined, 0, 5, 60),
     }),
   },
-  { weight: 10, arbitrary: fc.constant({ do: 'tryAcquire' }) },
+  { name: 'tryAcquire', weight: 10, arbitrary: fc.constant({ do: 'tryAcquire' }) },
   {
+    name: 'release',
     weight: 50,
     arbitrary: fc.record({
       do: fc.constant('release' as const),
       which,
-      how: fc.constantFrom<ReleaseHow>('clean', 'clean', 'clean', 'transaction', 'failed', 'busy', 'error', 'true'),
+      how: fc.constantFrom<ReleaseHow>(
+        'clean',
+        'clean',
+        'clean',
+        'clean',
+        'transaction',
+        'failed',
+        'busy',
+        'error',
+        'true',
+        'keep',
+        'suspect',
+        'replace',
+        'replace',
+      ),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('releaseAgain' as const), which }) },
+  { name: 'releaseAgain', weight: 4, arbitrary: fc.record({ do: fc.constant('releaseAgain' as const), which }) },
   {
+    name: 'work',
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('work' as const),
@@ -125,16 +167,28 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       status: fc.constantFrom('idle' as const, 'transaction' as const, 'failed' as const, 'busy' as const),
     }),
   },
-  { weight: 10, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
+  { name: 'dirty', weight: 8, arbitrary: fc.record({ do: fc.constant('dirty' as const), which }) },
   {
+    name: 'silent',
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('silent' as const),
+      which,
+      doing: fc.constantFrom<Doing>('gone', 'idle', 'working', 'unknown'),
+    }),
+  },
+  { name: 'abort', weight: 10, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
+  {
+    name: 'advance',
     weight: 50,
     arbitrary: fc.record({
       do: fc.constant('advance' as const),
       ms: fc.constantFrom(1, 5, 10, 25, 30, 50, 100, 100, 300, 300, 1_000, 2_500, 11_000),
     }),
   },
-  { weight: 12, arbitrary: fc.record({ do: fc.constant('kill' as const), which }) },
+  { name: 'kill', weight: 12, arbitrary: fc.record({ do: fc.constant('kill' as const), which }) },
   {
+    name: 'server',
     weight: 12,
     arbitrary: fc.record({
       do: fc.constant('server' as const),
@@ -153,6 +207,7 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
     }),
   },
   {
+    name: 'replies',
     weight: 16,
     arbitrary: fc.record({
       do: fc.constant('replies' as const),
@@ -161,6 +216,9 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
         'ping',
         'rollback',
         'discard',
+        'restore',
+        'restore',
+        'inquire',
         'settle',
         'end',
         'destroy',
@@ -172,31 +230,47 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       times,
     }),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('block' as const), ms: fc.constantFrom(40, 60, 300, 1_500) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('sleep' as const), ms: fc.constantFrom(500, 2_000, 60_000) }) },
   {
+    name: 'block',
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('block' as const), ms: fc.constantFrom(40, 60, 300, 1_500) }),
+  },
+  {
+    name: 'sleep',
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('sleep' as const), ms: fc.constantFrom(500, 2_000, 60_000) }),
+  },
+  {
+    name: 'resize',
     weight: 6,
     arbitrary: fc
       .tuple(fc.nat({ max: 3 }), fc.integer({ min: 1, max: 5 }))
       .map(([min, max]) => ({ do: 'resize' as const, min: Math.min(min, max), max })),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('replaceAll' as const), overMs: fc.constantFrom(0, 0, 500) }) },
   {
+    name: 'replaceAll',
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('replaceAll' as const), overMs: fc.constantFrom(0, 0, 500) }),
+  },
+  {
+    name: 'pause',
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('pause' as const),
       borrowers: fc.constantFrom('wait' as const, 'reject' as const),
     }),
   },
-  { weight: 10, arbitrary: fc.constant({ do: 'resume' }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('trim' as const), to: fc.nat({ max: 2 }) }) },
-  { weight: 4, arbitrary: fc.constant({ do: 'check' }) },
+  { name: 'resume', weight: 10, arbitrary: fc.constant({ do: 'resume' }) },
+  { name: 'trim', weight: 2, arbitrary: fc.record({ do: fc.constant('trim' as const), to: fc.nat({ max: 2 }) }) },
+  { name: 'check', weight: 4, arbitrary: fc.constant({ do: 'check' }) },
   {
+    name: 'open',
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('open' as const), wait: fc.boolean(), timeoutMs, signal: fc.boolean() }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('ready' as const), timeoutMs }) },
+  { name: 'ready', weight: 2, arbitrary: fc.record({ do: fc.constant('ready' as const), timeoutMs }) },
   {
+    name: 'permits',
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('permits' as const),
@@ -204,8 +278,9 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       pressure: fc.constantFrom(0, 0, 1, 3),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('nested' as const), on: fc.boolean() }) },
+  { name: 'nested', weight: 2, arbitrary: fc.record({ do: fc.constant('nested' as const), on: fc.boolean() }) },
   {
+    name: 'close',
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('close' as const),
@@ -216,9 +291,46 @@ const COMMANDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
   },
 ];
 
+/** The same words, so spoken that statements are silent for long enough to be asked about. */
+const QUIET: Readonly<Partial<Record<Command['do'], number>>> = {
+  acquire: 60,
+  silent: 60,
+  release: 16,
+  advance: 80,
+  work: 4,
+  kill: 6,
+  abort: 4,
+  tryAcquire: 6,
+  server: 10,
+  replaceAll: 1,
+  block: 3,
+  pause: 1,
+  resume: 4,
+  close: 1,
+};
+/** Long enough for the shortest limit, and no longer than must be: each 50 ms cost a step. */
+const QUIET_MS = [100, 300, 300, 500, 500, 1_000, 2_500] as const;
+
+const quietCommand: fc.Arbitrary<Command> = fc.oneof(
+  ...COMMANDS.flatMap(({ arbitrary, name }) => {
+    const weight = QUIET[name];
+    return weight === undefined ? [] : [{ weight, arbitrary }];
+  }),
+  {
+    weight: 20,
+    arbitrary: fc.record({
+      do: fc.constant('replies' as const),
+      call: fc.constantFrom<Call>('inquire', 'inquire', 'inquire', 'destroy', 'ping'),
+      how: fc.constantFrom<How>('slow', 'late', 'never', 'fail', 'dirty'),
+      times,
+    }),
+  },
+  { weight: 80, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(...QUIET_MS) }) },
+);
+
 const command: fc.Arbitrary<Command> = fc.oneof(...COMMANDS);
 
-export const setup: fc.Arbitrary<Setup> = fc
+const setup: fc.Arbitrary<Setup> = fc
   .record({
     ports: fc.constantFrom('inert' as const, 'scripted' as const),
     faithless: fc.constantFrom(false, false, false, true),
@@ -241,7 +353,7 @@ export const setup: fc.Arbitrary<Setup> = fc
       'retired',
     ),
     permits: fc.integer({ min: 1, max: 6 }),
-    holds: fc.constantFrom(false, false, false, false, false, false, false, true),
+    holds: fc.nat({ max: 11 }).map((n) => n === 11),
     configure: fc.boolean(),
     min: fc.constantFrom(0, 0, 1, 2),
     max: fc.integer({ min: 1, max: 5 }),
@@ -260,7 +372,11 @@ export const setup: fc.Arbitrary<Setup> = fc
       'none' as const,
       'discard' as const,
       'custom' as const,
+      'tracked' as const,
+      'tracked' as const,
     ),
+    watches: fc.constantFrom(true, true, true, false),
+    silentAfterMs: fc.constantFrom(300, 300, 2_000, Infinity),
     returnTimeoutMs: fc.constantFrom(2_000, 200),
     idlePingMs: fc.constantFrom(Infinity, Infinity, 300, 2_000),
     connectConcurrency: fc.integer({ min: 1, max: 3 }),
@@ -271,6 +387,7 @@ export const setup: fc.Arbitrary<Setup> = fc
   .map((drawn) => ({
     ...drawn,
     min: Math.min(drawn.min, drawn.max),
+    silentAfterMs: drawn.holds ? drawn.silentAfterMs : Infinity,
     // Both need parts that only the scripted ports have.
     faithless: drawn.faithless && drawn.ports === 'scripted',
     nosy: drawn.ports === 'scripted' ? drawn.nosy : undefined,
@@ -281,8 +398,14 @@ const LONGEST = 60;
 
 /** Drawn with at least `SHORTEST` commands, shrunk to as few as still fail. */
 class Sequences extends fc.Arbitrary<Command[]> {
-  readonly #drawn = fc.array(command, { minLength: SHORTEST, maxLength: LONGEST, size: 'max' });
-  readonly #shrunk = fc.array(command, { minLength: 0, maxLength: LONGEST, size: 'max' });
+  readonly #drawn: fc.Arbitrary<Command[]>;
+  readonly #shrunk: fc.Arbitrary<Command[]>;
+
+  constructor(one: fc.Arbitrary<Command>) {
+    super();
+    this.#drawn = fc.array(one, { minLength: SHORTEST, maxLength: LONGEST, size: 'max' });
+    this.#shrunk = fc.array(one, { minLength: 0, maxLength: LONGEST, size: 'max' });
+  }
 
   override generate(random: fc.Random, bias: number | undefined): fc.Value<Command[]> {
     return this.#drawn.generate(random, bias);
@@ -297,7 +420,17 @@ class Sequences extends fc.Arbitrary<Command[]> {
   }
 }
 
-export const sequence: fc.Arbitrary<Command[]> = new Sequences();
+/** A setup and what is done to it; one in so many is about silent statements. */
+export const scene: fc.Arbitrary<[Setup, Command[]]> = fc.oneof(
+  { weight: 19, arbitrary: fc.tuple(setup, new Sequences(command)) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(
+      setup.map((drawn) => ({ ...drawn, holds: true, silentAfterMs: drawn.silentAfterMs === Infinity ? 300 : 2_000 })),
+      new Sequences(quietCommand),
+    ),
+  },
+);
 
 /** One line for each command, as one would say it. */
 export function line(command: Command): string {

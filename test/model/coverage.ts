@@ -20,11 +20,34 @@ function isLegal(from: State, to: State): boolean {
 export const REASONS = ['timeout', 'aborted', 'closed', 'paused', 'queue-full', 'connect'] as const;
 export type Reason = (typeof REASONS)[number];
 
+/** What the sequences must reach besides. */
+export const HAPPENINGS = [
+  'condemned: keep',
+  'condemned: suspect',
+  'condemned: replace',
+  'condemned by the same failover',
+  'tracked: clean',
+  'tracked: dirty',
+  'tracked: unknown',
+  'a restore that went wrong',
+  'silent: gone',
+  'silent: idle',
+  'silent: working',
+  'silent: unknown',
+  'a question without an answer',
+  'asked through one of the pool',
+  'asked through a probe',
+  'a probe that did not open',
+  'lost in silence',
+] as const;
+export type Happening = (typeof HAPPENINGS)[number];
+
 const legalMoves = ALL.flatMap((from) => ALL.filter((to) => isLegal(from, to)).map((to) => nameOf(from, to)));
 
 export class Coverage {
   readonly moves: Map<string, number> = new Map(legalMoves.map((name) => [name, 0]));
   readonly refusals: Map<string, number> = new Map(REASONS.map((reason) => [reason, 0]));
+  readonly happenings: Map<string, number> = new Map(HAPPENINGS.map((name) => [name, 0]));
   readonly retired: Map<string, number> = new Map();
   readonly commands: Map<string, number> = new Map();
   sequences = 0;
@@ -36,13 +59,14 @@ export class Coverage {
   table(): string {
     const rows = (title: string, counts: Map<string, number>): string[] => [
       `${title}:`,
-      ...[...counts].map(([name, count]) => `  ${name.padEnd(22)} ${String(count).padStart(9)}`),
+      ...[...counts].map(([name, count]) => `  ${name.padEnd(30)} ${String(count).padStart(9)}`),
     ];
     return [
       `sequences ${this.sequences}, of full length and with three or more borrowers at a time ${this.crowded}`,
       `commands ${this.performed}, connections handed over ${this.granted}`,
       ...rows('transitions', this.moves),
       ...rows('refusals', this.refusals),
+      ...rows('happenings', this.happenings),
       ...rows('retired', this.retired),
       ...rows('commands', this.commands),
     ].join('\n');

@@ -2,9 +2,10 @@
 // bounds; it predicts nothing of the engine's tactics and shares no code with it. It hears what was asked for and what came
 // of it, and complains about whatever no correct pool could have done.
 
+import type { Condemnation, Doing } from '../../src/contracts/driver.ts';
 import type { ScriptedSession } from '../../src/testing/scripted-driver.ts';
 import type { ScriptedLease } from '../kit/rig.ts';
-import { REASONS, type Reason } from './coverage.ts';
+import { count, type Happening, REASONS, type Reason } from './coverage.ts';
 
 /** One borrower's request. */
 export interface Ask {
@@ -33,8 +34,23 @@ interface Life {
   lends: number;
   /** Proofs of life (pings, or the user's check) since it was lent last. */
   proofs: number;
-  /** Not to be lent later than this: a `replaceAll()` was asked for. */
+  /** Not to be lent later than this: a `replaceAll()` was asked for, or it was condemned. */
   lendableUntil: number;
+  /** Not to be lent before it has answered. */
+  suspect: boolean;
+  /** Since it was given back what its borrower may have left behind has been undone; and configured again since. */
+  undone: boolean;
+  configured: boolean;
+}
+
+/** A running statement from which nothing is heard. */
+export interface Silent {
+  readonly since: number;
+  readonly doing: Doing;
+  /** The server has answered something about it, in time or not. */
+  answered: boolean;
+  /** When an answer came in that certainly was in time. */
+  answeredAt: number | undefined;
 }
 
 export interface Rules {
@@ -46,6 +62,9 @@ export interface Rules {
   readonly check: 'stale' | 'always' | 'never' | 'custom';
   readonly checkAfterIdleMs: number;
   readonly autoOpen: boolean;
+  readonly configure: boolean;
+  readonly reset: 'rollback' | 'none' | 'discard' | 'custom' | 'tracked';
+  readonly silentAfterMs: number;
   /** Somebody asks from within the engine: then answers of one turn may come in another order than they were given. */
   readonly nosy: unknown;
 }
@@ -62,12 +81,17 @@ export interface Sight {
   readonly sockets: number;
   /** Sockets of which the pool said that its driver did not destroy them. */
   readonly writtenOff: number;
+  /** Sockets outside the pool through which the server is asked about silent statements. */
+  readonly probes: number;
   readonly min: number;
   readonly max: number;
   readonly holders: readonly number[];
   /** Checks whose answer may still come in time. */
   readonly checksUnderWay: number;
 }
+
+/** A probe whose socket is not gone by then is not waited for. */
+const CUT_MS = 3_000;
 
 /** An error by the field that tells its kind. */
 export function kindOf(error: unknown): string {
@@ -81,6 +105,9 @@ export class Reference {
   readonly queue: Ask[] = [];
   readonly held = new Map<ScriptedSession, ScriptedLease>();
   readonly ended: ScriptedLease[] = [];
+  readonly happened = new Map<Happening, number>();
+  /** How often the server turned out to be another one. */
+  failovers = 0;
   readonly refused = new Map<Reason, number>(REASONS.map((reason) => [reason, 0]));
   requests = 0;
   granted = 0;
@@ -97,6 +124,11 @@ export class Reference {
   #revocableFrom: number | undefined;
   readonly #rules: Rules;
   readonly #lives = new Map<ScriptedSession, Life>();
+  readonly #silent = new Map<ScriptedLease, Silent>();
+  /** Dials and failovers in one order: which sessions a failover is about. */
+  #order = 0;
+  #lastFailover = 0;
+  readonly #dialled = new Map<ScriptedSession, number>();
   readonly #now: () => number;
 
   constructor(rules: Rules, now: () => number) {
@@ -113,6 +145,10 @@ export class Reference {
 
   complain(text: string): void {
     this.complaints.push(text);
+  }
+
+  happens(name: Happening): void {
+    count(this.happened, name);
   }
 
   // What the borrowers do and hear.
@@ -168,17 +204,108 @@ export class Reference {
   gaveBack(lease: ScriptedLease): void {
     this.ended.push(lease);
     this.#noteRevoked(this.#now());
+    this.#silent.delete(lease);
     if (this.held.get(lease.session) !== lease) return;
     this.held.delete(lease.session);
     this.returns += 1;
     this.proven(lease.session, false);
+    const life = this.#lives.get(lease.session);
+    if (life !== undefined) life.undone = false;
+  }
+
+  /** It came back with an error after which it must not be used again. */
+  condemned(session: ScriptedSession, others: Condemnation['others']): void {
+    const life = this.#lives.get(session);
+    if (life !== undefined) life.lendableUntil = -Infinity;
+    this.happens(`condemned: ${others}`);
+    if (others === 'suspect' && this.#rules.check !== 'never' && this.#rules.nosy === undefined) {
+      for (const [other, its] of this.#lives) if (!this.held.has(other)) its.suspect = true;
+    }
+    if (others !== 'replace') return;
+    // Born before the last failover: condemned by that one, and nothing new.
+    if ((this.#dialled.get(session) ?? 0) < this.#lastFailover) {
+      this.happens('condemned by the same failover');
+      return;
+    }
+    this.#order += 1;
+    this.#lastFailover = this.#order;
+    this.failovers += 1;
+    this.replaced(0);
+  }
+
+  /** A statement runs, and nothing is heard of it. */
+  silenced(lease: ScriptedLease, doing: Doing): void {
+    this.#silent.set(lease, { since: this.#now(), doing, answered: false, answeredAt: undefined });
+  }
+
+  /** Something is heard of whatever runs there. */
+  spoke(lease: ScriptedLease): void {
+    this.#silent.delete(lease);
+  }
+
+  /** What the server knows of the session that has this process id; where nothing was said, it works. */
+  doing(pid: number): Doing {
+    for (const [lease, { doing }] of this.#silent) if (lease.session.pid === pid) return doing;
+    return 'working';
+  }
+
+  /** The statements of these sessions that had been silent for long enough by then. */
+  silentAt(pids: readonly number[], at: number): Silent[] {
+    return [...this.#silent]
+      .filter(([{ session }, { since }]) => pids.includes(session.pid) && since + this.#rules.silentAfterMs <= at)
+      .map(([, silent]) => silent);
+  }
+
+  /** The server was asked about these, and the answer is there. */
+  answered(asked: readonly Silent[], inTime: boolean): void {
+    for (const [lease, silent] of this.#silent) {
+      if (!asked.includes(silent) || !lease.session.alive) continue;
+      silent.answered = true;
+      if (!inTime) continue;
+      silent.answeredAt ??= this.#now();
+      this.happens(`silent: ${silent.doing}`);
+    }
   }
 
   // What happens around the pool.
 
+  /** A connect of the pool's begins; the order is that of all dials and failovers. */
+  dialling(): number {
+    this.#order += 1;
+    return this.#order;
+  }
+
+  dialled(session: ScriptedSession, order: number): void {
+    this.#dialled.set(session, order);
+  }
+
+  /** It is ready, or configured anew after all it had set was undone. */
   born(session: ScriptedSession): void {
     const now = this.#now();
-    this.#lives.set(session, { bornAt: now, lastProofAt: now, lends: 0, proofs: 0, lendableUntil: Infinity });
+    const life = this.#lives.get(session);
+    if (life !== undefined) {
+      life.configured = true;
+      this.proven(session, false);
+      return;
+    }
+    this.#lives.set(session, {
+      bornAt: now,
+      lastProofAt: now,
+      lends: 0,
+      proofs: 0,
+      lendableUntil: Infinity,
+      suspect: false,
+      undone: true,
+      configured: true,
+    });
+  }
+
+  /** All that it had set is undone. */
+  undone(session: ScriptedSession): void {
+    const life = this.#lives.get(session);
+    if (life === undefined) return;
+    life.undone = true;
+    life.configured = !this.#rules.configure;
   }
 
   /** It answered; `asked` tells whether for that purpose: a ping, or the user's check that found it good. */
@@ -186,6 +313,7 @@ export class Reference {
     const life = this.#lives.get(session);
     if (life === undefined) return;
     life.lastProofAt = this.#now();
+    life.suspect = false;
     if (asked) life.proofs += 1;
   }
 
@@ -237,7 +365,17 @@ export class Reference {
     if (sum !== s.size) this.complain(`the states add up to ${sum}, size is ${s.size}`);
     if (s.parts.some((part) => part < 0)) this.complain(`a count is negative: ${s.parts.join(', ')}`);
     if (s.size > this.#ceiling) this.complain(`size ${s.size} with max ${this.max} (ceiling ${this.#ceiling})`);
-    if (s.sockets > s.size + s.writtenOff) this.complain(`${s.sockets} sockets in ${s.size} slots`);
+    if (s.sockets > s.size + s.writtenOff + s.probes) {
+      this.complain(`${s.sockets} sockets in ${s.size} slots, and ${s.probes} probes`);
+    }
+    if (s.probes > 0 && this.#rules.silentAfterMs === Infinity) this.complain('a probe although nobody is to be asked');
+    for (const [lease, { doing, answeredAt = Infinity }] of this.#silent) {
+      const dead = doing === 'gone' || doing === 'idle';
+      const asks = s.phase !== 'closing' && s.phase !== 'closed';
+      if (dead && s.now > answeredAt + CUT_MS && asks && this.held.get(lease.session) === lease) {
+        this.complain(`lease ${lease.id} is silent, the server said "${doing}", and nothing came of it`);
+      }
+    }
     this.#ceiling = Math.max(this.max, Math.min(this.#ceiling, s.size));
     if (s.min !== this.min || s.max !== this.max) this.complain(`min ${s.min}, max ${s.max} after a resize`);
     const mine = [...this.held.values()].map((lease) => lease.id).sort((a, b) => a - b);
@@ -291,7 +429,12 @@ export class Reference {
     if (now >= life.bornAt + this.#rules.maxLifetimeMs)
       this.complain(`${name} was lent at the age of ${now - life.bornAt}`);
     if (life.lends >= this.#rules.maxUses) this.complain(`${name} was lent more than ${life.lends} times`);
-    const { check, checkAfterIdleMs } = this.#rules;
+    if (life.suspect) this.complain(`${name} was lent although it is suspect`);
+    const { check, checkAfterIdleMs, reset } = this.#rules;
+    if (reset === 'tracked' && session.dirty === true) this.complain(`${name} was lent dirty`);
+    const mayBeDirty = reset === 'discard' || (reset === 'tracked' && session.dirty === undefined);
+    if (mayBeDirty && !life.undone) this.complain(`${name} was lent with what its last borrower left behind`);
+    if (!life.configured) this.complain(`${name} was lent without having been configured again`);
     if (check === 'stale' && now - life.lastProofAt > checkAfterIdleMs) {
       this.complain(`${name} was lent stale, unseen for ${now - life.lastProofAt} ms`);
     }
@@ -305,9 +448,23 @@ export class Reference {
       const kind = kindOf(lease.fault);
       if (kind === 'none') continue;
       this.held.delete(session);
+      const silent = this.#silent.get(lease);
+      this.#silent.delete(lease);
+      if (kind === 'CONNECTION_LOST' && silent !== undefined) {
+        this.#lostInSilence(lease, silent, now);
+        continue;
+      }
       const allowed = kind === 'LEASE_REVOKED' && this.#revocableFrom !== undefined && now >= this.#revocableFrom;
       if (!allowed) this.complain(`lease ${lease.id} was ended for no reason: ${kind}`);
     }
+  }
+
+  #lostInSilence(lease: ScriptedLease, { answered, doing, since }: Silent, now: number): void {
+    this.happens('lost in silence');
+    const name = `lease ${lease.id}`;
+    if (!answered) this.complain(`${name} was ended for its silence, without an answer of the server's`);
+    if (doing !== 'gone' && doing !== 'idle') this.complain(`${name} was ended although the server said "${doing}"`);
+    if (now - since < this.#rules.silentAfterMs) this.complain(`${name} was ended after ${now - since} ms of silence`);
   }
 
   /** Once everybody has heard: each refusal must have its cause. */

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
-import { type Command, line, type Setup, SHORTEST, sequence, setup } from './commands.ts';
+import { type Command, line, type Setup, SHORTEST, scene } from './commands.ts';
 import { Coverage, count, MoveSpy, type Reason } from './coverage.ts';
 import { World } from './world.ts';
 
@@ -68,6 +68,7 @@ export async function run(
   coverage.granted += reference.granted;
   if (commands.length >= SHORTEST && world.peakBorrowers >= 3) coverage.crowded += 1;
   for (const [reason, times] of reference.refused) count(coverage.refusals, reason satisfies Reason, times);
+  for (const [name, times] of reference.happened) count(coverage.happenings, name, times);
   for (const [reason, times] of Object.entries(world.engine.stats().retired)) count(coverage.retired, reason, times);
 }
 
@@ -86,7 +87,7 @@ export async function explore(half: string, defaultSeed: number): Promise<() => 
   const { seed, path, runs, quick } = options(defaultSeed);
   const coverage = new Coverage();
   const replay = path !== undefined;
-  const property = fc.asyncProperty(setup, sequence, (drawn, commands) => run(drawn, commands, coverage, replay));
+  const property = fc.asyncProperty(scene, ([drawn, commands]) => run(drawn, commands, coverage, replay));
   const { stackTraceLimit } = Error;
   // A stack is costly and says nothing here; a replay has them.
   if (!replay) Error.stackTraceLimit = 0;
@@ -102,14 +103,14 @@ export async function explore(half: string, defaultSeed: number): Promise<() => 
     console.log(`${half}: seed ${seed}\n${coverage.table()}`);
     if (runs < RUNS) return;
     assert.ok(coverage.crowded >= FULL_LENGTH, `${coverage.crowded} sequences of full length with three borrowers`);
-    for (const [name, times] of [...coverage.moves, ...coverage.refusals]) {
+    for (const [name, times] of [...coverage.moves, ...coverage.refusals, ...coverage.happenings]) {
       assert.ok(times >= EACH_AT_LEAST, `${name}: reached ${times} times`);
     }
   };
 }
 
-function failure(half: string, result: fc.RunDetails<[Setup, Command[]]>): string {
-  const [drawn, commands] = result.counterexample ?? [];
+function failure(half: string, result: fc.RunDetails<[[Setup, Command[]]]>): string {
+  const [drawn, commands] = result.counterexample?.[0] ?? [];
   const cause: unknown = result.errorInstance;
   return [
     `${cause instanceof Violation ? cause.message : cause instanceof Error ? cause.stack : String(cause)}`,

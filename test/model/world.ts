@@ -2,7 +2,7 @@
 // what they get. Owns how each command is carried out and what of it the reference is told; judges nothing itself.
 
 import type { Clock, Timer } from '../../src/contracts/clock.ts';
-import type { OpenAttempt } from '../../src/contracts/driver.ts';
+import type { Doing, Inquiry, OpenAttempt } from '../../src/contracts/driver.ts';
 import { type EngineEvents, noEvents } from '../../src/contracts/events.ts';
 import type { LeaseRecord, Ledger } from '../../src/contracts/ledger.ts';
 import { Engine } from '../../src/core/engine.ts';
@@ -17,8 +17,8 @@ import {
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { ScriptedPermits } from '../kit/ports.ts';
 import { type ScriptedLease, SETTINGS } from '../kit/rig.ts';
-import type { Call, Command, ConnectMode, How, Setup } from './commands.ts';
-import { type Ask, kindOf, Reference, type Sight } from './reference.ts';
+import type { Call, Command, ConnectMode, How, ReleaseHow, Setup } from './commands.ts';
+import { type Ask, kindOf, Reference, type Sight, type Silent } from './reference.ts';
 
 const SLOW_MS = 20;
 /** Later than every check and return of these sequences, sooner than a cut socket is written off. */
@@ -84,15 +84,30 @@ class EngineClock implements Clock {
   };
 }
 
+/** A connect through which only a question is asked. */
+interface Probe {
+  session: ScriptedSession | undefined;
+  failed: boolean;
+}
+
 interface Told {
-  opening(): void;
-  born(session: ScriptedSession): void;
+  /** Whether it is one of the pool's: then its place in the order of dials; else undefined. */
+  opening(): number | undefined;
+  born(session: ScriptedSession, order: number): void;
   answered(call: ScriptedCall, session: ScriptedSession): void;
+  doing(pid: number): Doing;
+  /** A question that was decided upon at that time. */
+  asking(others: readonly Inquiry[], at: number): readonly Silent[];
+  /** Its answer, `tookMs` later. */
+  said(asked: readonly Silent[], tookMs: number): void;
+  unsaid(): void;
+  unopened(): void;
 }
 
 /** The scripted driver, with an eye on what is under way. */
 class WatchedDriver extends ScriptedDriver {
   readonly flights = new Set<Flight>();
+  readonly #probes = new Set<Probe>();
   readonly #now: () => number;
   readonly #told: Told;
 
@@ -104,11 +119,58 @@ class WatchedDriver extends ScriptedDriver {
 
   override open(attempt: OpenAttempt): Promise<ScriptedSession> {
     const opened = super.open(attempt);
-    this.#told.opening();
-    return opened.then((session) => {
-      this.#told.born(session);
-      return session;
-    });
+    const told = this.#told;
+    const order = told.opening();
+    const begun = order === undefined ? this.#now() : undefined;
+    const probe: Probe = { session: undefined, failed: false };
+    if (order === undefined) this.#probes.add(probe);
+    return opened.then(
+      (session) => {
+        this.#answers(session, begun);
+        if (order !== undefined) told.born(session, order);
+        probe.session = session;
+        return session;
+      },
+      (error: unknown) => {
+        probe.failed = true;
+        if (order === undefined) told.unopened();
+        throw error;
+      },
+    );
+  }
+
+  /** Sockets that are no connection of the pool's. */
+  get probes(): number {
+    let count = 0;
+    for (const probe of this.#probes) {
+      if (probe.failed || probe.session?.alive === false) this.#probes.delete(probe);
+      else count += 1;
+    }
+    return count;
+  }
+
+  isProbe(session: ScriptedSession): boolean {
+    for (const probe of this.#probes) if (probe.session === session) return true;
+    return false;
+  }
+
+  /** The server knows of each session what it does. */
+  #answers(session: ScriptedSession, begun: number | undefined): void {
+    const told = this.#told;
+    const { inquire } = session;
+    session.inquire = async (others) => {
+      const since = this.#now();
+      const asked = told.asking(others, begun ?? since);
+      try {
+        await inquire.call(session, others);
+      } catch (error) {
+        told.unsaid();
+        throw error;
+      }
+      const doings = others.map(({ pid }) => told.doing(pid));
+      told.said(asked, this.#now() - since);
+      return doings;
+    };
   }
 
   override play(
@@ -154,6 +216,9 @@ export class World {
   #calls = 0;
   #looks = 0;
   #writtenOff = 0;
+  /** Probes opened so far. */
+  #probes = 0;
+  #failoversTold = 0;
   #blockedMs = 0;
   readonly #inLedger = new Set<LeaseRecord>();
   readonly #told = { opened: 0, retired: 0, lost: 0, closed: 0 };
@@ -166,15 +231,46 @@ export class World {
     this.driver = new WatchedDriver(this.clock, {
       opening: () => {
         const { max, size } = this.engine.snapshot();
-        const allowed = max + this.#writtenOff;
+        const mayProbe = setup.silentAfterMs !== Infinity;
+        const isProbe = mayProbe && this.driver.count('open') - this.#probes > this.engine.stats().connects;
+        if (isProbe) {
+          this.#probes += 1;
+          this.reference.happens('asked through a probe');
+          if (this.driver.probes > 0 && !setup.faithless) this.reference.complain('a second probe was opened');
+          return undefined;
+        }
+        const allowed = max + this.#writtenOff + this.driver.probes;
         if (this.driver.sockets > allowed || size > max) {
           this.reference.complain(`dialled: ${this.driver.sockets} sockets, ${size} slots, max ${max}`);
         }
+        return this.reference.dialling();
       },
-      born: (session) => {
+      born: (session, order) => {
+        // The pool takes its baseline when the session is ready.
+        if (setup.watches) session.dirty = true;
+        this.reference.dialled(session, order);
         if (!setup.configure) this.reference.born(session);
       },
-      answered: (call, session) => this.reference.proven(session, call === 'ping'),
+      answered: (call, session) => {
+        // The user's own check is not done by a ping.
+        this.reference.proven(session, call === 'ping' && setup.check !== 'custom');
+        if (call === 'restore' || call === 'discard') this.reference.undone(session);
+        if (call === 'inquire' && !this.driver.isProbe(session))
+          this.reference.happens('asked through one of the pool');
+      },
+      doing: (pid) => this.reference.doing(pid),
+      asking: (others, at) =>
+        this.reference.silentAt(
+          others.map(({ pid }) => pid),
+          at,
+        ),
+      said: (asked, tookMs) => {
+        const inTime = tookMs <= SLOW_MS;
+        if (!inTime) this.reference.happens('a question without an answer');
+        this.reference.answered(asked, inTime);
+      },
+      unsaid: () => this.reference.happens('a question without an answer'),
+      unopened: () => this.reference.happens('a probe that did not open'),
     });
     this.driver.script = (call) => this.#play(call);
     const scripted = setup.ports === 'scripted';
@@ -240,6 +336,7 @@ export class World {
       reporter: {
         report: (report) => {
           if (report.code === 'OXBOW_SOCKET_STUCK') this.#writtenOff += 1;
+          if (report.code === 'OXBOW_FAILOVER') this.#failoversTold += 1;
         },
       },
       events: this.#events(),
@@ -308,6 +405,8 @@ export class World {
     const reply = this.#replies.get(call);
     if (reply === undefined || reply.left === 0) return undefined;
     reply.left -= 1;
+    const wrong = reply.how !== 'slow' && reply.how !== 'over';
+    if (call === 'restore' && wrong) this.reference.happens('a restore that went wrong');
     return reply.how;
   }
 
@@ -382,15 +481,39 @@ export class World {
     }
   }
 
-  #release(lease: ScriptedLease, how: 'clean' | 'transaction' | 'failed' | 'busy' | 'error' | 'true'): void {
+  #release(lease: ScriptedLease, how: ReleaseHow): void {
+    const { reference } = this;
     const { session } = lease;
-    if (session.status !== 'lost') {
+    const condemns = how === 'keep' || how === 'suspect' || how === 'replace';
+    const good = session.status !== 'lost' && lease.fault === undefined;
+    if (good) {
+      session.traffic += 1;
       if (how === 'clean') session.status = 'idle';
       if (how === 'transaction' || how === 'failed' || how === 'busy') session.status = how;
+      if (condemns) {
+        session.status = 'condemned';
+        session.condemned = { why: 'the server is no longer what it was', others: how };
+      }
     }
-    this.reference.gaveBack(lease);
+    const tracked = this.setup.reset === 'tracked' && good && how === 'clean';
+    const { dirty } = session;
+    reference.gaveBack(lease);
+    // Before: what is dialled in the turn of the return is of the new server already.
+    if (condemns && good) reference.condemned(session, how);
     lease.release(how === 'error' ? new Error('spoiled') : how === 'true');
+    if (tracked) {
+      reference.happens(dirty === undefined ? 'tracked: unknown' : dirty ? 'tracked: dirty' : 'tracked: clean');
+      if (dirty === false) this.#inspectClean(session);
+    }
     this.#promise('whenReturned', Infinity, lease.whenReturned());
+  }
+
+  /** What is clean goes back without a word. */
+  #inspectClean(session: ScriptedSession): void {
+    for (const { call, session: other } of this.driver.flights) {
+      if (other === session && (call === 'restore' || call === 'discard' || call === 'rollback'))
+        this.reference.complain(`session ${session.pid} came back clean and was sent a ${call}`);
+    }
   }
 
   /** It must be refused, and nobody else may notice. */
@@ -467,7 +590,23 @@ export class World {
       }
       case 'work': {
         const lease = pick([...reference.held.values()], command.which);
-        if (lease !== undefined && lease.session.status !== 'lost') lease.session.status = command.status;
+        if (lease === undefined || lease.session.status === 'lost') return;
+        lease.session.traffic += 1;
+        lease.session.status = command.status;
+        reference.spoke(lease);
+        return;
+      }
+      case 'dirty': {
+        const lease = pick([...reference.held.values()], command.which);
+        if (lease !== undefined && this.setup.watches) lease.session.dirty = true;
+        return;
+      }
+      case 'silent': {
+        const lease = pick([...reference.held.values()], command.which);
+        if (lease === undefined || lease.session.status === 'lost') return;
+        lease.session.traffic += 1;
+        lease.session.status = 'busy';
+        reference.silenced(lease, command.doing);
         return;
       }
       case 'abort': {
@@ -545,7 +684,7 @@ export class World {
   }
 
   #replaceAll(overMs: number): void {
-    const old = [...this.driver.alive];
+    const old = this.driver.alive.filter((session) => !this.driver.isProbe(session));
     this.reference.replaced(overMs);
     this.#promise('replaceAll', Infinity, this.engine.replaceAll(overMs), () => {
       if (!this.setup.faithless && old.some((session) => session.alive)) {
@@ -587,6 +726,7 @@ export class World {
       waiting: s.waiting,
       sockets: driver.sockets,
       writtenOff: this.#writtenOff,
+      probes: driver.probes,
       min: s.min,
       max: s.max,
       holders: engine.holders().map((holder) => holder.id),
@@ -637,7 +777,7 @@ export class World {
     expect('requests = served + failed + waiting', stats.requests, reference.granted + failed + stats.waiting);
     expect('served', stats.waitMs.count, reference.granted);
     expect('returns', stats.returns, reference.returns);
-    expect('connects', stats.connects, driver.count('open'));
+    expect('connects', stats.connects, driver.count('open') - this.#probes);
     const opened = stats.connectMs.count;
     const retired = Object.values(stats.retired).reduce((sum, count) => sum + count, 0);
     const open = stats.idle + stats.lent + stats.returning;
@@ -647,6 +787,8 @@ export class World {
     expect('retired', retired, this.#told.retired);
     expect('lost', stats.connectionsLost, this.#told.lost);
     expect('closed', this.#told.closed, stats.connects - stats.size);
+    // What an observer dials while it hears of the return is of neither.
+    if (this.setup.nosy === undefined) expect('failovers', this.#failoversTold, reference.failovers);
   }
 
   // The end.
@@ -684,6 +826,13 @@ export class World {
       if (!settled) reference.complain(`${name}() never settled`);
     }
     this.#nothingLeft();
+    if (!this.setup.faithless) return;
+    // A probe may come when nobody waits for it any more.
+    await clock.advance(20_000);
+    for (const session of this.driver.alive) {
+      if (this.driver.isProbe(session) && !session.calls.includes('destroy'))
+        reference.complain('a probe was forgotten');
+    }
   }
 
   async #calm(until: () => boolean, withinMs: number): Promise<void> {
@@ -709,7 +858,8 @@ export class World {
     if (phase !== 'closed') reference.complain(`close() resolved in phase ${phase}`);
     expect('slots', size, 0);
     expect('waiters', waiting, 0);
-    expect('sockets', driver.sockets, this.#writtenOff);
+    expect('probes', this.setup.faithless ? 0 : driver.probes, 0);
+    expect('sockets', driver.sockets, this.#writtenOff + driver.probes);
     expect('timers', this.#engineClock.pending, 0);
     expect('permits', this.#permits?.taken ?? 0, 0);
   }

@@ -177,8 +177,8 @@ export const mutants = [
   {
     name: 'replaceAll() does not begin a new generation',
     file: 'src/core/operator.ts',
-    find: 'house.generation += 1;',
-    replace: '',
+    find: 'replaceAll(overMs: number): Promise<void> {\n    const house = this.#house;\n    house.generation += 1;',
+    replace: 'replaceAll(overMs: number): Promise<void> {\n    const house = this.#house;',
     suites: ['model', 'core'],
   },
   {

@@ -20,6 +20,11 @@ export const TABLES = `
   create function "cube"(int) returns text language sql as $$ select set_config('work_mem', '5MB', false) $$;
   create function "Count"(int) returns text language sql as $$ select set_config('work_mem', '5MB', false) $$;
   create function y(int) returns table (v text) language sql as $$ select set_config('work_mem', '5MB', false) $$;
+`;
+
+/** Run before each text. */
+export const ROWS = `
+  truncate t, u restart identity;
   insert into t (a, b, c) values (1, 'x', '{"k": [1, 2]}');
 `;
 
@@ -100,7 +105,7 @@ export const CLEAN: readonly string[] = [
   "select now(), current_timestamp(3), localtime(0), date_trunc('day', d), to_char(d, 'YYYY'), age(d) from t",
   "select jsonb_build_object('a', a), c->'k', c->>'k', jsonb_path_query(c, '$.k'), to_jsonb(t) from t",
   'select row_number() over (), rank() over (partition by (a) order by (b)), sum(a) over w from t window w as (order by a)',
-  'select count(*) filter (where a > 1), count(a) filter (where b is null) over (rows between 1 preceding and current row) from t',
+  'select count(*) filter (where a > 1) over (), count(a) filter (where b is null) over (rows between 1 preceding and current row) from t',
   'select percentile_cont(0.5) within group (order by a) from t',
   'select a, b, count(*) from t group by grouping sets ((a), (b), ())',
   'select a, grouping(a) from t group by rollup (a)',
@@ -232,7 +237,6 @@ export const KNOWN_AND_SEEN: readonly string[] = [
   "select pg_catalog . /* */ \"set_config\" ('work_mem', '1MB', false)",
   "select set_config('work_mem', '1MB', not true)",
   "select set_config('work_mem', '1MB', (now() is null))",
-  "select set_config(is_local => false, setting_name => 'work_mem', new_value => '1MB')",
   "with x as (select set_config('work_mem', '1MB', false) as v) select v from x",
   "insert into t (b) values (set_config('work_mem', '1MB', false))",
   "explain analyze select set_config('work_mem', '1MB', false)",
@@ -278,6 +282,7 @@ export const KNOWN: readonly string[] = [
   'select pg_advisory_unlock(1)',
   'select pg_advisory_unlock_all()',
   "select set_config('a', 'b', $1)",
+  "select set_config(is_local => false, setting_name => 'work_mem', new_value => '1MB')",
   "select set_config('work_mem', '1MB', 'true')",
   "select set_config('work_mem', '1MB', true::bool)",
   'declare c cursor for select 1',
@@ -324,7 +329,7 @@ export const UNKNOWN_AND_SEEN: readonly string[] = [
   'prepare p as select 1',
   'prepare p (int) as select $1',
   'create table pg_temp.x (a int)',
-  "select query_to_xml('select set_config($$work_mem$$, $$1MB$$, false)', true, true, '')",
+  "select query_to_xml($$select set_config('work_mem', '1MB', false)$$, true, true, '')",
 ];
 
 /** Unknown; nothing is left when it is run alone, nothing that can be seen, or it does not run. */

@@ -60,7 +60,8 @@ async function underLoad(pool: Pool, work: () => Promise<void>): Promise<unknown
   await eventually('a hundred more are served', () => served >= before + 100);
   stop = true;
   await Promise.all(borrowers);
-  assert.equal(pool.stats().requests, served + failures.length);
+  // What was refused without having been executed asked for another connection.
+  assert.ok(pool.stats().requests >= served + failures.length);
   assert.deepEqual(pool.stats().requestsFailed, {});
   return failures;
 }
@@ -163,9 +164,8 @@ for (const mode of ['session', 'transaction'] as const) {
     await earlier.query('SELECT 1');
     await earlier.close();
     await bouncer.ask('PAUSE');
-    // In session mode a new connection is asked which session it is, and that waits; in transaction mode nobody is asked.
-    const waits = mode === 'session' ? PoolTimeoutError : QueryTimeoutError;
-    await rejection<Error>(pool.query({ text: 'SELECT 1', timeoutMs: 200 }), waits);
+    // A new connection has to prove that a server can be reached through it, and that waits.
+    await rejection(pool.query({ text: 'SELECT 1', timeoutMs: 200 }), PoolTimeoutError);
     const patient = pool.query('SELECT 1 AS one');
     await eventually('it waits there', async () => {
       const pools = await bouncer.ask('SHOW POOLS');
@@ -211,9 +211,8 @@ for (const mode of ['session', 'transaction'] as const) {
     const hog = withPool(t, { ...bouncer.config, pooler: mode, max: 1 });
     const lease = await hog.acquire();
     await lease.query('BEGIN');
-    // In session mode the connection itself has to wait for a session: that failed connect is absorbed until the deadline.
-    const waits = mode === 'session' ? PoolTimeoutError : ConnectionLostError;
-    const lost = await rejection<Error>(pool.query('SELECT 1'), waits);
+    // The connection itself has to wait for a server: that failed connect is absorbed until the deadline.
+    const lost = await rejection(pool.query('SELECT 1'), PoolTimeoutError);
     assert.match(lost.message, /query_wait_timeout/);
     assert.equal(Reflect.get(Object(lost.cause), 'code'), '08P01');
     await lease.query('COMMIT');

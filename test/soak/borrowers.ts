@@ -1,281 +1,430 @@
-// The borrowers: well-behaved ones and those that do everything wrong that a borrower can. Each is one request; whoever gets a
-// connection first looks at whether somebody else has left something in it.
+// The borrowers that any pool may have: well-behaved ones, and those that do everything wrong that a borrower can. Each is one
+// request; whoever gets a connection first looks at whether somebody else has left something in it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
-import { isOxbowError, type Lease, type Pool } from '../../src/doors/index.ts';
-import { ABORTED, RawClientLost, type Tally, Violation } from './tally.ts';
+import type { Chance } from './chance.ts';
+import {
+  type Ability,
+  type Asked,
+  type Borrowed,
+  type Contestant,
+  codeOf,
+  type Row,
+} from './contestants/contestant.ts';
+import { ABORTED, type Judge, Violation } from './judge.ts';
 
-export interface Ground {
-  readonly pool: Pool;
-  readonly tally: Tally;
+export interface Ground<C extends Contestant = Contestant> {
+  readonly pool: C;
+  readonly judge: Judge;
+  /** This request's own. */
+  readonly chance: Chance;
+  readonly name: string;
   /** The pool says that session settings do not outlive a lease. */
   readonly discards: boolean;
 }
 
-type Borrower = (ground: Ground) => Promise<void>;
-
-let rows = 0;
-function newRow(): string {
-  rows += 1;
-  return `row ${rows}`;
+export interface Borrower<C extends Contestant = Contestant> {
+  readonly weight: number;
+  readonly good: boolean;
+  readonly needs?: Ability;
+  run(ground: Ground<C>): Promise<void>;
 }
-const upTo = (n: number): number => Math.floor(Math.random() * n);
-const INSERT = 'insert into soak (id) values ($1)';
 
-type Borrowed = Lease | pg.PoolClient;
+const NO_DIVISION = 'select 1 / 0';
 
-/** A connection as its borrower must find it: no transaction, no foreign reply and, if promised, no foreign settings. */
-async function mustBeFresh(borrowed: Borrowed, discards: boolean): Promise<void> {
-  // pg's own flag, true between the end of one reply and the next statement: what the pool says is what is being tested.
-  const client = 'client' in borrowed ? borrowed.client : borrowed;
-  if (Reflect.get(client, 'readyForQuery') !== true) throw new Violation('lent while its last reply was outstanding');
-  const nonce = upTo(1_000_000_000);
+/** Looks at the connection as its borrower must find it: no transaction, no foreign reply and, if promised, no foreign settings. */
+export async function mustBeFresh({ judge, chance, name, discards }: Ground, borrowed: Borrowed): Promise<() => void> {
+  // The driver's own flag, true between the end of one reply and the next statement: what the pool says is what is being tested.
+  if (borrowed.atRest === false) throw new Violation('lent with an unread reply', 'at the moment of the lend');
+  const nonce = chance.upTo(1_000_000_000);
   // One simple statement: outside a transaction now() is its own start. Of temporary tables only those of this session are visible.
-  const text = `select ${nonce} as nonce, now() = statement_timestamp() as alone,
+  const text = `select ${nonce} as nonce, pg_backend_pid() as pid, now() = statement_timestamp() as alone,
     coalesce(current_setting('soak.mark', true), '') as mark, to_regclass('pg_temp.left_behind') is not null as left_behind`;
-  const [row] = (await borrowed.query(text)).rows as {
-    nonce: number;
-    alone: boolean;
-    mark: string;
-    left_behind: boolean;
-  }[];
-  if (row?.nonce !== nonce) throw new Violation(`the answer was for somebody else: ${JSON.stringify(row)}`);
-  if (!row.alone) throw new Violation('the connection was lent inside an open transaction');
-  if (discards && row.mark !== '') throw new Violation(`a setting of another borrower was there: ${row.mark}`);
-  if (discards && row.left_behind) throw new Violation('a temporary table of another borrower was there');
+  const row = onlyRow(await borrowed.run({ text }));
+  if (Number(row.nonce) !== nonce) {
+    throw new Violation("answered with somebody else's reply", `asked for ${nonce}, got ${JSON.stringify(row)}`);
+  }
+  if (row.alone !== true) throw new Violation('lent in an open or failed transaction', 'now() was not the statement’s');
+  if (discards && row.mark !== '') throw new Violation("somebody else's settings were there", String(row.mark));
+  if (discards && row.left_behind === true)
+    throw new Violation("somebody else's settings were there", 'a temporary table');
+  return judge.hold(Number(row.pid), name);
 }
 
-async function borrow({ pool, discards }: Ground, label: string): Promise<Lease> {
-  const lease = await pool.acquire({ label });
+function onlyRow(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row === undefined || rows.length !== 1) {
+    throw new Violation("answered with somebody else's reply", `one row was asked for, ${rows.length} came`);
+  }
+  return row;
+}
+
+/** Borrows, looks, works, gives back; how it is given back may be the work's own business. */
+export async function borrowing(
+  ground: Ground,
+  work: (borrowed: Borrowed) => Promise<void>,
+  how: { readonly asked?: Asked; readonly releases?: boolean } = {},
+): Promise<void> {
+  const { pool, judge, chance, name } = ground;
+  const { asked = {}, releases = false } = how;
+  const way =
+    asked.timeoutMs === undefined && asked.signal === undefined ? chance.pick(pool.ways) : (pool.ways[0] ?? '');
+  const borrowed = await judge.acquire(asked.timeoutMs, () => pool.borrow(way, { label: name, ...asked }));
+  let endHold: () => void = () => {};
+  let given = false;
+  const own: Borrowed = {
+    run: borrowed.run,
+    get atRest() {
+      return borrowed.atRest;
+    },
+    sever: borrowed.sever,
+    release: (reason) => {
+      endHold();
+      given = true;
+      borrowed.release(reason);
+    },
+  };
   try {
-    await mustBeFresh(lease, discards);
-    return lease;
+    endHold = await mustBeFresh(ground, own);
+    await work(own);
   } catch (error) {
-    lease.release();
+    if (!given) own.release(pool.wantsErrors && !isSqlError(pool, error) ? asError(error) : undefined);
     throw error;
   }
+  if (!given && !releases) own.release();
 }
 
-/** An insert whose answer decides what may be found. */
-async function promised(tally: Tally, insert: (id: string) => Promise<unknown>): Promise<void> {
-  const id = newRow();
-  tally.inDoubt.add(id);
-  await insert(id);
-  tally.inDoubt.delete(id);
-  tally.acknowledged.add(id);
+function isSqlError(pool: Contestant, error: unknown): boolean {
+  return pool.classify(error) === 'SQL error';
 }
 
-const quietly = (promise: Promise<unknown>): void => {
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** An insert in one simple statement, which also says whether somebody's transaction was around it. */
+export async function insertAlone({ pool, judge, name }: Ground, id: string): Promise<void> {
+  const text = `insert into soak (id) values ('${id}') returning id, pg_backend_pid() as pid, now() = statement_timestamp() as alone`;
+  const row = onlyRow(await pool.query({ text }));
+  if (row.id !== id)
+    throw new Violation("answered with somebody else's reply", `asked for ${id}, got ${JSON.stringify(row)}`);
+  if (row.alone !== true)
+    throw new Violation('lent in an open or failed transaction', 'an insert of its own was inside one');
+  judge.ranAlone(Number(row.pid), name);
+}
+
+export const quietly = (promise: Promise<unknown>): void => {
   promise.catch(() => {}); // whoever does not wait for the answer does not hear the error
 };
 
-function released(error: unknown): boolean {
-  return isOxbowError(error) && error.kind === 'LEASE_RELEASED';
-}
+export const INSERT = 'insert into soak (id) values ($1)';
 
 export const BORROWERS: Readonly<Record<string, Borrower>> = {
-  'commits a transaction': ({ pool, tally, discards }) =>
-    promised(tally, (id) =>
-      pool.transaction(async (tx) => {
-        // BEGIN was before: only the settings can be looked at.
-        const { rows: seen } = await tx.query<{ mark: string | null }>(
-          "select current_setting('soak.mark', true) as mark",
-        );
-        if (discards && seen[0]?.mark) throw new Violation(`a setting of another borrower was there: ${seen[0].mark}`);
-        await tx.query(INSERT, [id]);
-        await sleep(upTo(4));
+  'commits a transaction': {
+    weight: 14,
+    good: true,
+    run: ({ pool, judge, chance, name, discards }) =>
+      judge.promised((id) =>
+        pool.transaction(async (run) => {
+          // BEGIN was before: only the settings can be looked at.
+          const text = "select pg_backend_pid() as pid, coalesce(current_setting('soak.mark', true), '') as mark";
+          const row = onlyRow(await run({ text }));
+          if (discards && row.mark !== '') throw new Violation("somebody else's settings were there", String(row.mark));
+          const endHold = judge.hold(Number(row.pid), name);
+          try {
+            await run({ text: INSERT, values: [id] });
+            await sleep(chance.upTo(4));
+          } finally {
+            endHold();
+          }
+        }),
+      ),
+  },
+
+  'inserts by itself': {
+    weight: 12,
+    good: true,
+    run: (ground) => ground.judge.promised((id) => insertAlone(ground, id)),
+  },
+
+  'inserts by itself, with values': {
+    weight: 8,
+    good: true,
+    run: ({ pool, judge }) =>
+      judge.promised(async (id) => {
+        const row = onlyRow(await pool.query({ text: `${INSERT} returning id`, values: [id] }));
+        if (row.id !== id) throw new Violation("answered with somebody else's reply", JSON.stringify(row));
       }),
-    ),
-
-  'inserts by pool.query': ({ pool, tally }) => promised(tally, (id) => pool.query(INSERT, [id])),
-
-  'uses a raw client': async ({ pool, discards }) => {
-    const client = await pool.connect();
-    try {
-      await mustBeFresh(client, discards);
-    } catch (error) {
-      if (!(error instanceof Violation) && died(error)) throw new RawClientLost();
-      throw error;
-    } finally {
-      client.release();
-    }
   },
 
-  'takes one only if it is there': async ({ pool, discards }) => {
-    const lease = pool.tryAcquire();
-    if (lease === undefined) return;
-    try {
-      await mustBeFresh(lease, discards);
-    } finally {
-      lease.release();
-    }
+  'borrows and looks': { weight: 12, good: true, run: (ground) => borrowing(ground, async () => {}) },
+
+  'commits by hand': {
+    weight: 6,
+    good: true,
+    run: (ground) =>
+      ground.judge.promised((id) =>
+        borrowing(ground, async ({ run }) => {
+          await run({ text: 'begin' });
+          await run({ text: INSERT, values: [id] });
+          await run({ text: 'commit' });
+        }),
+      ),
   },
 
-  'holds for long': async (ground) => {
-    const lease = await borrow(ground, 'holds for long');
-    await sleep(upTo(150));
-    lease.release();
+  'rolls back by hand': {
+    weight: 3,
+    good: true,
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await run({ text: 'begin' });
+        await run({ text: INSERT, values: [ground.judge.forbiddenRow()] });
+        await run({ text: 'rollback' });
+      }),
   },
 
-  'forgets to end its transaction': async (ground) => {
-    const lease = await borrow(ground, 'forgets to end its transaction');
-    const id = newRow();
-    ground.tally.forbidden.add(id);
-    try {
-      await lease.query('begin');
-      await lease.query(INSERT, [id]);
-    } finally {
-      lease.release();
-    }
+  'holds for long': { weight: 2, good: true, run: (ground) => borrowing(ground, () => sleep(ground.chance.upTo(150))) },
+
+  'runs a long statement': {
+    weight: 2,
+    good: true,
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await run({ text: `select pg_sleep(${ground.chance.upTo(150) / 1_000})` });
+      }),
   },
 
-  'forgets a failed transaction': async (ground) => {
-    const lease = await borrow(ground, 'forgets a failed transaction');
-    try {
-      await lease.query('begin');
-      await lease.query('select 1 / 0');
-    } catch (error) {
-      if (!/division by zero/.test(String(error))) throw error;
-    } finally {
-      lease.release();
-    }
+  'reads a large reply': {
+    weight: 2,
+    good: true,
+    run: async ({ pool, chance }) => {
+      const rows = chance.between(200, 2_000);
+      const found = await pool.query({ text: `select n, repeat('x', 40) as x from generate_series(1, ${rows}) n` });
+      if (found.length !== rows || Number(found.at(-1)?.n) !== rows) {
+        throw new Violation("answered with somebody else's reply", `${rows} rows were asked for, ${found.length} came`);
+      }
+    },
   },
 
-  'makes an SQL error': async ({ pool }) => {
-    try {
-      await pool.query('select * from there_is_no_such_table');
-    } catch (error) {
-      if (!/does not exist/.test(String(error))) throw error;
-    }
+  'makes an SQL error': {
+    weight: 8,
+    good: true,
+    run: async ({ pool }) => {
+      try {
+        await pool.query({ text: 'select * from there_is_no_such_table' });
+      } catch (error) {
+        if (codeOf(error) !== '42P01') throw error;
+      }
+    },
   },
 
-  'releases while a query runs': async (ground) => {
-    const lease = await borrow(ground, 'releases while a query runs');
-    quietly(lease.query('select pg_sleep(0.1)'));
-    if (Math.random() < 0.5) quietly(lease.query('select 1'));
-    if (Math.random() < 0.5) await sleep(upTo(5));
-    lease.release();
+  'makes an SQL error and goes on': {
+    weight: 4,
+    good: true,
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await divisionByZero(run({ text: NO_DIVISION }));
+        const row = onlyRow(await run({ text: 'select 7 as n' }));
+        if (Number(row.n) !== 7) throw new Violation("answered with somebody else's reply", JSON.stringify(row));
+      }),
   },
 
-  'releases in a transaction while an insert runs': async (ground) => {
-    const lease = await borrow(ground, 'releases while an insert runs');
-    const id = newRow();
-    ground.tally.forbidden.add(id);
-    try {
-      await lease.query('begin');
-      quietly(lease.query(`insert into soak (id) select '${id}' from pg_sleep(0.05)`));
-    } finally {
-      lease.release();
-    }
-  },
-
-  'releases with an error': async (ground) => {
-    const lease = await borrow(ground, 'releases with an error');
-    if (Math.random() < 0.3) quietly(lease.query('select pg_sleep(0.05)'));
-    lease.release(Math.random() < 0.5 ? new Error('it felt wrong') : true);
-  },
-
-  'leaves settings and a temporary table': async (ground) => {
-    const lease = await borrow(ground, 'leaves settings');
-    try {
-      await lease.query(`set soak.mark = '${lease.id}'`);
-      await lease.query('create temporary table if not exists left_behind (n int)');
-    } finally {
-      lease.release();
-    }
-  },
-
-  'gives up waiting': async ({ pool, discards }) => {
-    const giveUp = new AbortController();
-    const timer = setTimeout(() => giveUp.abort(ABORTED), upTo(10));
-    const lease = await pool.acquire({ signal: giveUp.signal }).finally(() => clearTimeout(timer));
-    try {
-      await mustBeFresh(lease, discards);
-    } finally {
-      lease.release();
-    }
-  },
-
-  'has little time to wait': async ({ pool, discards }) => {
-    const lease = await pool.acquire({ acquireTimeoutMs: upTo(8) });
-    try {
-      await mustBeFresh(lease, discards);
-    } finally {
-      lease.release();
-    }
-  },
-
-  'aborts a query': async ({ pool }) => {
-    const giveUp = new AbortController();
-    setTimeout(() => giveUp.abort(ABORTED), upTo(40));
-    await pool.query({ text: 'select pg_sleep(0.05)', signal: giveUp.signal });
-  },
-
-  'lets a query time out': async ({ pool }) => {
-    await pool.query({ text: 'select pg_sleep(0.03)', timeoutMs: 1 + upTo(60) });
-  },
-
-  'times out in a lease and goes on': async (ground) => {
-    const lease = await borrow(ground, 'times out and goes on');
-    try {
-      await lease.query({ text: 'select pg_sleep(0.2)', timeoutMs: 5 }).then(
-        () => {
-          throw new Violation('a query of 200 ms kept within 5 ms');
-        },
-        (error: unknown) => {
-          if (!(isOxbowError(error) && error.kind === 'QUERY_TIMEOUT')) throw error;
-        },
+  'fails in a transaction': {
+    weight: 4,
+    good: true,
+    run: async ({ pool, judge }) => {
+      const id = judge.forbiddenRow();
+      await divisionByZero(
+        pool.transaction(async (run) => {
+          await run({ text: INSERT, values: [id] });
+          await run({ text: NO_DIVISION });
+        }),
       );
-      const { rows: next } = await lease.query<{ n: number }>('select 7 as n');
-      if (next[0]?.n !== 7) throw new Violation('the query after a timeout got a foreign answer');
-    } finally {
-      lease.release();
-    }
+    },
   },
 
-  'uses and releases it after its release': async (ground) => {
-    const lease = await borrow(ground, 'uses it after its release');
-    lease.release();
-    await sleep(upTo(3));
-    await lease.query(INSERT, [forbiddenRow(ground)]).then(
-      () => {
-        throw new Violation('a query through a released lease was run');
-      },
-      (error: unknown) => {
-        if (!released(error)) throw error;
-      },
-    );
-    try {
-      lease.release();
-    } catch (error) {
-      if (released(error)) return;
-      throw error;
-    }
-    throw new Violation('a second release() was quiet');
+  'forgets to end its transaction': {
+    weight: 3,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async (borrowed) => {
+        const id = ground.judge.forbiddenRow();
+        await borrowed.run({ text: 'begin' });
+        await borrowed.run({ text: INSERT, values: [id] });
+      }),
   },
 
-  'releases a raw client twice': async ({ pool }) => {
-    const client = await pool.connect();
-    const { release } = client;
-    release();
-    try {
-      release();
-    } catch (error) {
-      if (released(error)) return;
-      throw error;
-    }
-    throw new Violation('a second release of a raw client was quiet');
+  'forgets a failed transaction': {
+    weight: 3,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await run({ text: 'begin' });
+        await divisionByZero(run({ text: NO_DIVISION }));
+      }),
+  },
+
+  'releases while a statement runs': {
+    weight: 3,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async (borrowed) => {
+        const { chance } = ground;
+        quietly(borrowed.run({ text: 'select pg_sleep(0.1)' }));
+        if (chance.happens(0.5)) quietly(borrowed.run({ text: 'select 1' }));
+        if (chance.happens(0.5)) await sleep(chance.upTo(5));
+        borrowed.release();
+      }),
+  },
+
+  'releases in a transaction while an insert runs': {
+    weight: 3,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async (borrowed) => {
+        const id = ground.judge.forbiddenRow();
+        await borrowed.run({ text: 'begin' });
+        quietly(borrowed.run({ text: `insert into soak (id) select '${id}' from pg_sleep(0.05)` }));
+        borrowed.release();
+      }),
+  },
+
+  'releases with an error': {
+    weight: 2,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async (borrowed) => {
+        if (ground.chance.happens(0.3)) quietly(borrowed.run({ text: 'select pg_sleep(0.05)' }));
+        borrowed.release(new Error('it felt wrong'));
+      }),
+  },
+
+  'leaves settings and a temporary table': {
+    weight: 2,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await run({ text: `set soak.mark = '${ground.name}'` });
+        await run({ text: 'create temporary table if not exists left_behind (n int)' });
+      }),
+  },
+
+  'releases twice': {
+    weight: 2,
+    good: false,
+    run: (ground) =>
+      borrowing(ground, async (borrowed) => {
+        borrowed.release();
+        if (ground.chance.happens(0.5)) await sleep(ground.chance.upTo(3));
+        try {
+          borrowed.release();
+        } catch {
+          // Refused: as it should be, and what ours promises is looked at elsewhere.
+        }
+      }),
+  },
+
+  'ends the client behind the pool’s back': {
+    weight: 1,
+    good: false,
+    needs: 'sever',
+    run: (ground) =>
+      borrowing(ground, async (borrowed) => {
+        borrowed.sever?.(ground.chance.upTo(4));
+        if (ground.chance.happens(0.5)) await sleep(ground.chance.upTo(3));
+        borrowed.release();
+      }),
+  },
+
+  'borrows a second one while it holds one': {
+    weight: 1,
+    good: false,
+    needs: 'time out a wait',
+    run: (ground) =>
+      borrowing(ground, async () => {
+        await borrowing(ground, async () => {}, { asked: { timeoutMs: ground.chance.between(20, 150) } });
+      }),
+  },
+
+  'gives up waiting': {
+    weight: 3,
+    good: false,
+    needs: 'abort a wait',
+    run: async (ground) => {
+      const giveUp = new AbortController();
+      const timer = setTimeout(() => giveUp.abort(ABORTED), ground.chance.upTo(10));
+      const asked = { signal: giveUp.signal };
+      await borrowing(ground, async () => clearTimeout(timer), { asked }).finally(() => clearTimeout(timer));
+    },
+  },
+
+  'has little time to wait': {
+    weight: 3,
+    good: false,
+    needs: 'time out a wait',
+    run: (ground) => borrowing(ground, async () => {}, { asked: { timeoutMs: ground.chance.upTo(8) } }),
+  },
+
+  'aborts a statement': {
+    weight: 3,
+    good: false,
+    needs: 'abort a statement',
+    run: async ({ pool, chance }) => {
+      const giveUp = new AbortController();
+      setTimeout(() => giveUp.abort(ABORTED), chance.upTo(40));
+      await pool.query({ text: 'select pg_sleep(0.05)', signal: giveUp.signal });
+    },
+  },
+
+  'lets a statement time out': {
+    weight: 3,
+    good: false,
+    needs: 'time out a statement',
+    run: async ({ pool, chance }) => {
+      await pool.query({ text: 'select pg_sleep(0.03)', timeoutMs: 1 + chance.upTo(60) });
+    },
+  },
+
+  // The statement ends by itself, and if cancels are late, before its own cancel has come.
+  'lets a statement time out and dawdles': {
+    weight: 6,
+    good: false,
+    needs: 'time out a statement',
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        await run({ text: 'select pg_sleep(0.02)', timeoutMs: 5 }).catch((error: unknown) => {
+          if (ground.pool.classify(error) !== 'query timed out') throw error;
+        });
+        await sleep(ground.chance.between(15, 60));
+      }),
+  },
+
+  'lets a statement time out and goes on': {
+    weight: 3,
+    good: false,
+    needs: 'time out a statement',
+    run: (ground) =>
+      borrowing(ground, async ({ run }) => {
+        const timedOut = await run({ text: 'select pg_sleep(0.2)', timeoutMs: 5 }).then(
+          () => false,
+          (error: unknown) => {
+            if (ground.pool.classify(error) !== 'query timed out') throw error;
+            return true;
+          },
+        );
+        if (!timedOut) throw new Violation('a promise of the contract was broken', '200 ms were kept within 5 ms');
+        const row = onlyRow(await run({ text: 'select 7 as n' }));
+        if (Number(row.n) !== 7) throw new Violation("answered with somebody else's reply", JSON.stringify(row));
+      }),
   },
 };
 
-function forbiddenRow({ tally }: Ground): string {
-  const id = newRow();
-  tally.forbidden.add(id);
-  return id;
-}
-
-/** Whether pg's own error says that the connection is gone; a raw client knows no other words. */
-function died(error: unknown): boolean {
-  return /terminat|not queryable|closed|ECONNRESET|EPIPE|shutting down/i.test(String(error));
+async function divisionByZero(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (codeOf(error) === '22012') return;
+    throw error;
+  }
+  throw new Violation("answered with somebody else's reply", 'a division by zero was answered with rows');
 }

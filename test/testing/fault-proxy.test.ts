@@ -170,6 +170,21 @@ test('reset is an RST to both sides', async (t) => {
   await eventually('both are reset', () => client.error === 'ECONNRESET' && server.error === 'ECONNRESET');
 });
 
+test('a connection is gone after a reset in the very turn in which its end is passed on', {
+  timeout: 10_000,
+}, async (t) => {
+  const { proxy, pair } = await wire(t);
+  const { server, connection } = await pair();
+  const reset = new Promise<void>((resolve) => {
+    proxy.observe(({ type }) => {
+      if (type === 'ended') resolve(connection.reset());
+    });
+  });
+  server.socket.end();
+  await reset;
+  await proxy.close();
+});
+
 test("a client's reset reaches the server as one, and the other way round", async (t) => {
   const { proxy, pair } = await wire(t);
   const one = await pair();
@@ -499,7 +514,7 @@ test('events come as they happen', async (t) => {
   server.socket.end('z');
   await proxy.until(() => proxy.connections.length === 0);
   const told = events.filter((event) => event.type !== 'bytes').map((event) => ('by' in event ? event.by : event.type));
-  assert.deepEqual(told, ['accepted', 'kind', 'goodbye', 'client', 'server', 'left', 'closed']);
+  assert.deepEqual(told, ['accepted', 'kind', 'goodbye', 'client', 'left', 'server', 'closed']);
 });
 
 test('options that make no sense are refused', async () => {
