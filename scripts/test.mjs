@@ -20,7 +20,8 @@ const SUITES = [
   { folder: 'test/model', modes: ['quick'], concurrency: 2, boundS: 300 },
   { folder: 'test/pool', modes: ['quick'], concurrency: 2, boundS: 60 },
   { folder: 'test/testing', modes: ['quick'], concurrency: 2, boundS: 120 },
-  { folder: 'test/postgres', modes: ['quick'], concurrency: 2, boundS: 180 },
+  // They wait more than they work.
+  { folder: 'test/postgres', modes: ['quick'], concurrency: 3, boundS: 180 },
   { folder: 'test/peers', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/ecosystem', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/docs', modes: ['quick'], concurrency: 2, boundS: 180 },

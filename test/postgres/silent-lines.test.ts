@@ -19,7 +19,8 @@ const BOUND_MS = 8_000;
 const server = await withServer(nodeTest, { url: false });
 /** Several tests ask at the same time. */
 const admin = new pg.Pool({ ...server.config, max: 4 });
-admin.on('error', () => {}); // the server stops first
+// The server goes first, and pg's pool would end the process with it.
+admin.on('error', () => {});
 nodeTest.after(() => admin.end());
 
 function proxied(t: TestContext, options: PoolOptions & { max: number }): Promise<Proxied> {

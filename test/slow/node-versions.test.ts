@@ -1,4 +1,4 @@
-// The quick suites, but for the long ones and for the embedded server's own, on the other supported versions of Node. Each comes from npm, into a folder of its own.
+// The quick suites, but for the long ones and those that Node has no part in, on the other supported versions of Node. Each comes from npm, into a folder of its own.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,12 @@ const SUITES = [
   'test/laws/surface',
   'test/core/',
   'test/postgres/',
+  // What depends on the server, on PgBouncer or on a terminal and not on this version of Node.
   '!embedded',
+  '!demo',
+  '!pgbouncer',
+  '!traces',
+  '!on-signal',
 ];
 
 /** Where npm's package of this version has its binary. */
