@@ -8,9 +8,10 @@ export class SocketCount {
   peak = 0;
   readonly #open = new Set<Socket>();
 
-  /** For pg's option `stream`. */
-  readonly make = (): Socket => {
+  /** For pg's option `stream`. The short sockets of cancel requests are made and not counted. */
+  readonly make = (about?: { readonly cancel?: boolean }): Socket => {
     const socket = new Socket();
+    if (about?.cancel === true) return socket;
     this.made += 1;
     this.#open.add(socket);
     this.peak = Math.max(this.peak, this.open.length);

@@ -176,9 +176,14 @@ export class PgDriver implements Driver<PgSession> {
   }
 }
 
-/** What makes pg's sockets, where that is not Node: a tunnel, a connector of a cloud. pg asks of it whatever a socket of Node's can do. */
+/**
+ * What makes pg's sockets, where that is not Node: a tunnel, a connector of a cloud. pg asks of it whatever a socket of Node's can do. It is
+ * told which sockets are for cancel requests: short ones, that do not count towards `max`.
+ */
 function streamOf({ stream }: pg.ClientConfig): (() => Socket) | undefined {
-  return typeof stream === 'function' ? (stream as () => Socket) : undefined;
+  if (typeof stream !== 'function') return undefined;
+  const make = stream as unknown as (about: { readonly cancel: boolean }) => Socket;
+  return () => make({ cancel: true });
 }
 
 /** Collects what the server reports of itself from the very beginning; pg keeps none of it. */

@@ -18,6 +18,8 @@ export class NamedStatements {
   readonly #doubtful = new Set<string>();
   /** Closed, but the answer to a parse before that is still to come, and pg would note the name then. */
   readonly #closing = new Set<string>();
+  /** What was given up half-way and not closed yet. */
+  #unbound: { readonly name: string } | undefined;
 
   constructor(inside: PgInternals) {
     this.#inside = inside;
@@ -40,6 +42,7 @@ export class NamedStatements {
     this.#closeOnServer = (name) => close.call(connection, { type: 'S', name });
     // pg closes a statement whose values it could not serialise, and goes on believing that it is there.
     connection.close = (what) => {
+      this.#unbound = undefined;
       if (what.type === 'S' && what.name) {
         this.#forget(what.name);
         this.#closing.add(what.name);
@@ -51,6 +54,20 @@ export class NamedStatements {
   /** What is to be sent ahead of parsing a statement under this name. */
   parsing(name: string | undefined): void {
     if (name !== undefined && this.#doubtful.delete(name)) this.#closeOnServer(name);
+  }
+
+  /**
+   * Values could not be serialised: pg closes the statement and asks for the end of the reply, from 8.17 on. Before that it does neither, and
+   * the connection would wait for ever.
+   */
+  unbound(name: string | undefined): void {
+    const failed = { name: name ?? '' };
+    this.#unbound = failed;
+    queueMicrotask(() => {
+      if (this.#unbound !== failed) return;
+      this.#connection.close({ type: 'S', name: failed.name });
+      this.#connection.sync();
+    });
   }
 
   /** The name of what is being answered, if it has one. */

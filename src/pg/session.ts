@@ -79,6 +79,8 @@ export class PgSession implements Session {
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
   #fatal = false;
+  /** Somebody has said goodbye on the wire. */
+  #ended = false;
   #lost: Error | undefined;
   #leaving = false;
   #onLost: ((error: Error) => void) | undefined;
@@ -140,7 +142,7 @@ export class PgSession implements Session {
     if (this.#fatal || this.#lost !== undefined || inside._ending === true || inside._queryable === false)
       return 'lost';
     // Ended or cut by its borrower a moment ago: pg hears of it later.
-    if (this.#connection._ending === true || !this.#connection.stream.writable) return 'lost';
+    if (this.#ended || !this.#connection.stream.writable) return 'lost';
     if (inside.readyForQuery !== true || this.#outstanding.queued > 0 || this.settling !== undefined) return 'busy';
     return this.#verdict.condemnation === undefined ? this.#atRest : 'condemned';
   }
@@ -275,7 +277,12 @@ export class PgSession implements Session {
   /** Sees each statement go, whoever sends it: for reports, for errors, and for what it may leave behind. */
   #noteStatements(): void {
     const connection = this.#connection;
-    const { query, parse, bind } = connection;
+    const { query, parse, bind, end } = connection;
+    // Not pg's own flag for it: before 8.17 each parameterised statement sets that.
+    connection.end = () => {
+      this.#ended = true;
+      end.call(connection);
+    };
     connection.query = (text) => {
       this.#note(text);
       this.#tracks?.sending(text);
@@ -287,10 +294,14 @@ export class PgSession implements Session {
       this.#tracks?.parsing(prepared.name, prepared.text);
       parse.call(connection, prepared, more);
     };
-    if (this.#tracks === undefined) return;
     connection.bind = (statement, more) => {
       this.#tracks?.executing(statement.statement);
-      bind.call(connection, statement, more);
+      try {
+        bind.call(connection, statement, more);
+      } catch (error) {
+        this.#named.unbound(statement.statement);
+        throw error;
+      }
     };
   }
 

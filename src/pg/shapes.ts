@@ -26,13 +26,14 @@ export interface ServerError {
 /** pg's `Connection`: one socket and the statements that pg believes the server knows. */
 export interface PgConnection extends WireEvents {
   readonly stream: Socket;
-  readonly _ending?: boolean;
   parsedStatements: Record<string, string>;
   submittedNamedStatements?: Record<string, string>;
   query(text: string): void;
   parse(query: { text: string; name?: string }, more?: boolean): void;
   bind(statement: { statement?: string }, more?: boolean): void;
   close(what: { type: string; name?: string }, more?: boolean): void;
+  sync(): void;
+  end(): void;
 }
 
 /** pg's `Client` from the inside. */

@@ -30,6 +30,8 @@ export interface Borrower<C extends Contestant = Contestant> {
   run(ground: Ground<C>): Promise<void>;
 }
 
+/** Of the 200 ms that the statement takes; the deadline and what a timer may be late by are the rest. */
+const AWAY_MS = 100;
 const NO_DIVISION = 'select 1 / 0';
 
 /** Looks at the connection as its borrower must find it: no transaction, no foreign reply and, if promised, no foreign settings. */
@@ -405,6 +407,7 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
     needs: 'time out a statement',
     run: (ground) =>
       borrowing(ground, async ({ run }) => {
+        const away = ground.judge.awayMs;
         const timedOut = await run({ text: 'select pg_sleep(0.2)', timeoutMs: 5 }).then(
           () => false,
           (error: unknown) => {
@@ -412,7 +415,10 @@ export const BORROWERS: Readonly<Record<string, Borrower>> = {
             return true;
           },
         );
-        if (!timedOut) throw new Violation('a promise of the contract was broken', '200 ms were kept within 5 ms');
+        // What has come while the loop was away is taken, and time lost so is given back: then there was no timeout.
+        if (!timedOut) await sleep(30);
+        if (!timedOut && ground.judge.awayMs - away < AWAY_MS)
+          throw new Violation('a promise of the contract was broken', '200 ms were kept within 5 ms');
         const row = onlyRow(await run({ text: 'select 7 as n' }));
         if (Number(row.n) !== 7) throw new Violation("answered with somebody else's reply", JSON.stringify(row));
       }),

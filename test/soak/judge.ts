@@ -104,6 +104,11 @@ export class Judge {
     this.#rules = rules;
   }
 
+  /** For how long the event loop has been away so far. */
+  get awayMs(): number {
+    return this.#lag.sum;
+  }
+
   violation(kind: ViolationKind, detail: string, count = 1): void {
     this.violations[kind] = (this.violations[kind] ?? 0) + count;
     const shown = this.examples.filter((text) => text.startsWith(kind)).length;
