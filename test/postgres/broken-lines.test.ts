@@ -34,48 +34,51 @@ function active(pool: Pool, like: string): Promise<void> {
   }).then(() => {});
 }
 
-test('a stall of 500 ms with idle, lent, in a transaction and waiting: nothing fails and nothing is opened anew', async (t) => {
-  const { proxy, pool } = await proxied(t, { min: 4, max: 4, checkAfterIdleMs: 0 });
-  await pool.open();
-  const lease = await pool.acquire();
-  const running = pool.query('SELECT 1 AS n FROM pg_sleep(0.1)');
-  let enter = (): void => {};
-  const inside = new Promise<void>((resolve) => {
-    enter = resolve;
+for (const checkTimeoutMs of [100, 1_000]) {
+  test(`a stall of 500 ms with idle, lent, in a transaction and waiting, checks of ${checkTimeoutMs} ms: nothing fails or is opened anew`, async (t) => {
+    const { proxy, pool } = await proxied(t, { min: 4, max: 4, checkAfterIdleMs: 0, checkTimeoutMs });
+    await pool.open();
+    await admin.query('TRUNCATE kept');
+    const lease = await pool.acquire();
+    const running = pool.query('SELECT 1 AS n FROM pg_sleep(0.1)');
+    let enter = (): void => {};
+    const inside = new Promise<void>((resolve) => {
+      enter = resolve;
+    });
+    let goOn = (): void => {};
+    const stalled = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const committed = pool.transaction(async (tx) => {
+      await tx.query('INSERT INTO kept VALUES (1)');
+      enter();
+      await stalled;
+      await tx.query('INSERT INTO kept VALUES (2)');
+    });
+    await inside;
+    await proxy.stall();
+    goOn();
+    assert.equal(pool.idleCount, 1);
+    const waiting = Array.from({ length: 8 }, (_, n) => pool.query('SELECT $1::int AS n', [n]));
+    const asked = lease.query('SELECT 2 AS n');
+    await sleep(500); // the stall itself
+    assert.ok(pool.waitingCount > 0);
+    await proxy.resume();
+    assert.deepEqual((await asked).rows, [{ n: 2 }]);
+    lease.release();
+    await committed;
+    assert.deepEqual((await running).rows, [{ n: 1 }]);
+    assert.deepEqual(
+      (await Promise.all(waiting)).map(({ rows }) => rows),
+      Array.from({ length: 8 }, (_, n) => [{ n }]),
+    );
+    assert.equal((await admin.query('SELECT FROM kept')).rowCount, 2);
+    await eventually('all are idle', () => pool.idleCount === 4);
+    const { connects, connectionsLost, retired, requestsFailed } = pool.stats();
+    assert.deepEqual([connects, connectionsLost, retired, requestsFailed], [4, 0, {}, {}]);
+    assert.deepEqual([proxy.accepted, proxy.cancels], [4, 0]);
   });
-  let goOn = (): void => {};
-  const stalled = new Promise<void>((resolve) => {
-    goOn = resolve;
-  });
-  const committed = pool.transaction(async (tx) => {
-    await tx.query('INSERT INTO kept VALUES (1)');
-    enter();
-    await stalled;
-    await tx.query('INSERT INTO kept VALUES (2)');
-  });
-  await inside;
-  await proxy.stall();
-  goOn();
-  assert.equal(pool.idleCount, 1);
-  const waiting = Array.from({ length: 8 }, (_, n) => pool.query('SELECT $1::int AS n', [n]));
-  const asked = lease.query('SELECT 2 AS n');
-  await sleep(500); // the stall itself
-  assert.ok(pool.waitingCount > 0);
-  await proxy.resume();
-  assert.deepEqual((await asked).rows, [{ n: 2 }]);
-  lease.release();
-  await committed;
-  assert.deepEqual((await running).rows, [{ n: 1 }]);
-  assert.deepEqual(
-    (await Promise.all(waiting)).map(({ rows }) => rows),
-    Array.from({ length: 8 }, (_, n) => [{ n }]),
-  );
-  assert.equal((await admin.query('SELECT FROM kept')).rowCount, 2);
-  await eventually('all are idle', () => pool.idleCount === 4);
-  const { connects, connectionsLost, retired, requestsFailed } = pool.stats();
-  assert.deepEqual([connects, connectionsLost, retired, requestsFailed], [4, 0, {}, {}]);
-  assert.deepEqual([proxy.accepted, proxy.cancels], [4, 0]);
-});
+}
 
 const BREAKS: Record<string, (proxy: FaultProxy) => Promise<void>> = {
   'cut (FIN)': (proxy) => proxy.cut(),
@@ -193,7 +196,8 @@ test('all lines go mute and there is no room for new ones: borrowers are served 
   assert.equal(value.length, 6);
   // One second for the answer, two aside because somebody waits, and a connect.
   assert.ok(ms < 6_000, `served after ${Math.round(ms)} ms`);
-  await eventually('all are idle', () => pool.idleCount === pool.snapshot().size);
+  // Those that nobody needs may still answer.
+  assert.ok(pool.snapshot().size <= 3);
 });
 
 test('one of three idle lines goes mute: the others serve at once', async (t) => {

@@ -155,8 +155,8 @@ async function proxied(t: TestContext): Promise<FaultProxy> {
   return proxy;
 }
 
-// Frozen is mostly idle: two at a time do not disturb each other.
-describe('a process that was frozen', { concurrency: 2 }, () => {
+// Frozen is mostly idle: three at a time do not disturb each other.
+describe('a process that was frozen', { concurrency: 3 }, () => {
   for (const by of ['message', 'timer'] as const) {
     it(`frozen while its backends are terminated, work comes by a ${by}: all is served, none after more than a second`, async (t) => {
       const name = freshName();
@@ -180,10 +180,12 @@ describe('a process that was frozen', { concurrency: 2 }, () => {
     });
   }
 
-  it('frozen while nothing happens to its connections: they are kept', async (t) => {
-    const proxy = await proxied(t);
-    const config = { ...server.config, host: proxy.host, port: proxy.port };
-    judge(t, await frozen(t, { config, by: 'timer', meanwhile: async () => {} }));
-    assert.deepEqual([proxy.accepted, proxy.peak], [SIZE, SIZE]);
-  });
+  for (const by of ['message', 'timer'] as const) {
+    it(`frozen while nothing happens to its connections, work comes by a ${by}: they are kept`, async (t) => {
+      const proxy = await proxied(t);
+      const config = { ...server.config, host: proxy.host, port: proxy.port };
+      judge(t, await frozen(t, { config, by, meanwhile: async () => {} }));
+      assert.deepEqual([proxy.accepted, proxy.peak], [SIZE, SIZE]);
+    });
+  }
 });

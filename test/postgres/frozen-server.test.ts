@@ -79,7 +79,7 @@ test('a statement on a backend that stopped is given up at once, and its connect
 });
 
 test('an idle backend stops: it is put aside, others are served by others, and it is kept when it goes on', async (t) => {
-  const pool = await withPool(t, { ...server.config, min: 3, max: 3, checkAfterIdleMs: 0 }).open();
+  const pool = await withPool(t, { ...server.config, min: 3, max: 3, checkAfterIdleMs: 0, checkTimeoutMs: 100 }).open();
   // The warmest is lent first: it is the one that stops.
   const pid = await pidOf(pool);
   const goOn = stopped(t, pid);
@@ -88,6 +88,8 @@ test('an idle backend stops: it is put aside, others are served by others, and i
   assert.ok(!served.includes(pid));
   const ms = performance.now() - began;
   assert.ok(ms < 2_000, `twenty were served after ${Math.round(ms)} ms`);
+  await sleep(500); // its answer is late by now
+  assert.equal(pool.snapshot().returning, 1);
   goOn();
   await eventually('three are idle', () => pool.idleCount === 3);
   const { connects, connectionsLost, retired } = pool.stats();
@@ -118,7 +120,7 @@ test('the only backend stops while idle: its borrower is served by a replacement
 });
 
 test('the whole server stops, with idle, lent, running, in a transaction and waiting: when it goes on all end well', async (t) => {
-  const pool = await withPool(t, { ...server.config, min: 4, max: 4, checkAfterIdleMs: 0 }).open();
+  const pool = await withPool(t, { ...server.config, min: 4, max: 4, checkAfterIdleMs: 0, checkTimeoutMs: 200 }).open();
   await admin.query('CREATE TABLE outlasted (n int)');
   const lease = await pool.acquire();
   const running = pool.query('SELECT 2 AS n FROM pg_sleep(0.1)');

@@ -10,6 +10,9 @@ const server = await withServer(test, { url: false, auth: 'scram' });
 const admin = await withClient(test, server.config);
 await admin.query(`CREATE TABLE work (n int); GRANT ALL ON work TO PUBLIC`);
 
+/** A replaceAll() that cannot connect never ends: that is a failure here, and must not hang the file. */
+const BOUND_MS = 40_000;
+
 /** A role of its own for each test; its present password is what a secret store would give. */
 async function role(name: string, password: string): Promise<void> {
   await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'`);
@@ -84,7 +87,9 @@ const ASKED = {
 };
 
 for (const [how, optionsFor] of Object.entries(ASKED)) {
-  test(`with ${how} the password is changed three times under load, with replaceAll() each time: no request fails`, async (t) => {
+  test(`with ${how} the password is changed three times under load, with replaceAll() each time: no request fails`, {
+    timeout: BOUND_MS,
+  }, async (t) => {
     const user = `rotating_${how.split(' ')[1]}`;
     let password = 'first';
     await role(user, password);
@@ -116,7 +121,9 @@ async function sessions(pool: Pool): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
-test('the secret store lags behind the server: living connections carry the load, and new ones come when it has caught up', async (t) => {
+test('the secret store lags behind the server: living connections carry the load, and new ones come when it has caught up', {
+  timeout: BOUND_MS,
+}, async (t) => {
   await role('lagging', 'first');
   let password = 'first';
   const heard = reports();
@@ -158,7 +165,9 @@ test('the secret store lags behind the server: living connections carry the load
   assert.ok(heard.said.every(({ message }) => !/first|second/.test(message)));
 });
 
-test('two roles take turns, and the old one may no longer log in: no request fails, and all sessions are of the new one', async (t) => {
+test('two roles take turns, and the old one may no longer log in: no request fails, and all sessions are of the new one', {
+  timeout: BOUND_MS,
+}, async (t) => {
   await role('blue', 'of blue');
   await role('green', 'of green');
   let current = 'blue';

@@ -2,6 +2,7 @@
 // which happening on the wire is the beginning of the step, and what brings it about. `Record<PgStepName, …>` makes a new step fail to
 // compile until it has one.
 
+import type pg from 'pg';
 import type { PoolClient } from 'pg';
 import { type Lease, type PoolOptions, StrayTransactionError } from '../../../src/doors/index.ts';
 import type { PgStepName } from '../../../src/pg/steps.ts';
@@ -18,6 +19,8 @@ export interface Scene {
   readonly holdMs?: number;
   /** A session outside the pool's own may be opened. */
   readonly probes?: boolean;
+  /** False: its statement has ended, there is nothing to cancel. */
+  readonly cancels?: boolean;
   /** Whether this is the beginning of the step. */
   begins(asked: Asked, stage: Stage): boolean;
   /** All that comes before; what it returns makes the step begin, and queues two. */
@@ -66,8 +69,8 @@ function onLease(
       const lease = await stage.obtain();
       return () => {
         const { signal } = stage.holder;
-        const { withinMs = WITHIN_MS, last = 'the holder#1' } = more;
-        const expects = { withinMs, signal, last };
+        const { withinMs = WITHIN_MS, timeoutMs = Infinity, last = 'the holder#1' } = more;
+        const expects = { withinMs, timeoutMs, signal, last };
         stage.actors.watch('the holder', work(stage, lease), expects);
         stage.queueTwo();
       };
@@ -250,13 +253,25 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
   },
   reply: {
     // The error came first; the end of the reply is what is waited for.
-    over: onClient(on('ready', /^fail/), async (_, client) => {
-      try {
-        await client.query(marked('fail', 'the holder#1'));
-      } finally {
-        client.release();
-      }
-    }),
+    over: onClient(
+      on('ready', /^fail/),
+      async (_, client) => {
+        try {
+          await client.query(marked('fail', 'the holder#1'));
+        } finally {
+          client.release();
+        }
+      },
+      { cancels: false },
+    ),
+    'of-query': onLease(
+      on('statement', /the holder/),
+      (stage, lease) => {
+        lease.release();
+        return stage.pool.query({ text: marked('select 1', 'the holder#1'), timeoutMs: STRAY_MS });
+      },
+      { withinMs: STRAY_MS, timeoutMs: STRAY_MS },
+    ),
     'of-stray': onLease(on('ready', /^begin; fail/), (stage, lease) => stray(stage, lease, 'begin; fail'), {
       withinMs: STRAY_MS,
     }),
@@ -280,6 +295,18 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
         last: 'the holder#2',
       },
     ),
+    // It is given back when the statement has ended by itself, and the request is still on its way.
+    'late-return': onLease(on('cancel'), async (stage, lease) => {
+      const { signal } = stage.holder;
+      stage.clock.timer(20, () => stage.holder.abort(new Error('the holder has gone')));
+      stage.clock.timer(30, () => lease.release());
+      return lease.query({ text: marked('sleep 22', 'the holder#1'), signal });
+    }),
+    // The first request hits nothing.
+    again: onLease(on('cancel'), (stage, lease) => {
+      stage.refuses = 'cancel';
+      return givenUp(stage, lease);
+    }),
     'busy-return': onClient(on('cancel'), (stage, client) => leftBusy(stage, client)),
     unwanted: onClient(on('cancel'), (stage, client) => leftBusy(stage, client, LONG, true)),
     // The statement ends by itself while the request is on its way.
@@ -298,6 +325,16 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
   },
   gone: {
     goodbye: onLease(on('goodbye'), (_, lease) => statement(lease, 'select 1', true), { boundMs: 1_000 }),
+    // The borrower ends it himself.
+    'ended-by-borrower': onClient(
+      on('goodbye'),
+      async (_, client) => {
+        const ended = (client as unknown as pg.Client).end();
+        client.release();
+        await ended;
+      },
+      { boundMs: 1_000 },
+    ),
     cut: onClient(
       ({ question, socket }) => question === 'cut' && !socket.cancels,
       (stage, client) => {
@@ -310,7 +347,7 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
     refused: {
       ...onConnect(({ question, socket }) => question === 'cut' && !socket.cancels),
       enter: async (stage) => {
-        stage.refuses = true;
+        stage.refuses = 'log-in';
         return () => stage.queueTwo();
       },
     },

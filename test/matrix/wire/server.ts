@@ -403,13 +403,14 @@ export class WireServer implements Network {
   }
 
   #cancel(line: Line, pid: number, key: number): void {
-    const answer = this.#ask('cancel', line);
+    const backend = this.of(pid);
+    const statement = backend?.running?.statement;
+    const answer = this.#script.answer({ question: 'cancel', socket: line.socket, backend, statement }) ?? AT_ONCE;
     if (answer.how === 'never') {
       // It is lost on the way: it hits nothing any more.
       line.pending = false;
       return;
     }
-    const backend = this.of(pid);
     const signal = (): void => {
       line.pending = false;
       if (answer.how === 'done' && backend !== undefined && backend.key === key) this.#hit(backend);

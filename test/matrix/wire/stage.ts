@@ -9,7 +9,7 @@ import { CoarseHolds } from '../coarse-holds.ts';
 import { Actors } from './actors.ts';
 import type { Case } from './axes.ts';
 import type { Scene } from './scenes.ts';
-import { type Answer, type Asked, type Backend, type Script, WireServer } from './server.ts';
+import { type Answer, type Asked, type Backend, type Question, type Script, WireServer } from './server.ts';
 import { marked, type Statement } from './statements.ts';
 
 export const CONNECT_MS = 400;
@@ -64,8 +64,8 @@ export class Stage implements Script {
   /** Sockets that were dialled when the scene's act began. */
   dialledBefore = 0;
   armed = false;
-  /** The server turns the next one away. */
-  refuses = false;
+  /** The next such question goes wrong at once, before anything else does. */
+  refuses: Question | undefined;
   readonly #scene: Scene;
   readonly #leadMs: number;
   readonly #holds: CoarseHolds;
@@ -145,13 +145,16 @@ export class Stage implements Script {
   // ── the script ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   answer(asked: Asked): Answer | undefined {
-    if (this.armed && this.refuses && asked.question === 'log-in') {
-      this.refuses = false;
+    const needless = asked.question === 'cancel' && this.#scene.cancels === false && !this.actors.closed;
+    if (needless && asked.statement?.mark?.startsWith('the holder'))
+      this.complain('a cancel request was sent for what had ended');
+    if (this.armed && asked.question === this.refuses) {
+      this.refuses = undefined;
       return { how: 'error', afterMs: 0, torn: false, after: () => {} };
     }
     if (!this.armed || this.#begunAt !== undefined || !this.#scene.begins(asked, this)) return undefined;
     if (asked.question === 'cut') this.#kept = this.it.behaviour === 'never';
-    return this.#begin(asked.backend ?? this.server.of(this.#targetOf(asked)));
+    return this.#begin(asked.backend);
   }
 
   sent(statement: Statement, backend: Backend): void {
@@ -165,10 +168,6 @@ export class Stage implements Script {
 
   hit(statement: Statement, backend: Backend): void {
     if (statement.mark === undefined) this.complain(`a cancel hit "${statement.text}" on session ${backend.pid}`);
-  }
-
-  #targetOf({ question }: Asked): number | null {
-    return question === 'cancel' ? (this.server.alive[0]?.pid ?? null) : null;
   }
 
   #begin(subject: Backend | undefined): Answer {
