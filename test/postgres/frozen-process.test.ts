@@ -155,8 +155,8 @@ async function proxied(t: TestContext): Promise<FaultProxy> {
   return proxy;
 }
 
-// Frozen is mostly idle: three at a time do not disturb each other.
-describe('a process that was frozen', { concurrency: 3 }, () => {
+// Frozen is mostly idle: two at a time do not disturb each other.
+describe('a process that was frozen', { concurrency: 2 }, () => {
   for (const by of ['message', 'timer'] as const) {
     it(`frozen while its backends are terminated, work comes by a ${by}: all is served, none after more than a second`, async (t) => {
       const name = freshName();
