@@ -192,9 +192,13 @@ export const OUR_BORROWERS: Readonly<Record<string, Borrower<Oxbow>>> = {
     run: async (ground) => {
       await using lease = await ground.judge.acquire(undefined, () => ground.pool.pool.acquire());
       const endHold = await mustBeFresh(ground, leased(lease));
-      await lease.query('begin');
-      if (ground.chance.happens(0.5)) quietly(lease.query('select pg_sleep(0.05)'));
-      endHold();
+      try {
+        await lease.query('begin');
+        if (ground.chance.happens(0.5)) quietly(lease.query('select pg_sleep(0.05)'));
+      } finally {
+        // Its connection may have died, and the server gives the number of a process to another one.
+        endHold();
+      }
     },
   },
 

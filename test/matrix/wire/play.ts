@@ -91,7 +91,8 @@ async function playAll(scenes: readonly Named[]): Promise<Group[]> {
   return groups;
 }
 
-export async function playHalf(half: 'asking' | 'ending'): Promise<void> {
+/** Plays and registers a half; returns the test that all of it was played. */
+export async function playHalf(half: 'asking' | 'ending'): Promise<() => void> {
   const steps = (Object.keys(PG_STEPS) as PgStepName[]).filter((step) => HALVES[step] === half);
   const scenes = steps.flatMap((step) =>
     Object.entries(SCENES[step]).map(([name, scene]) => ({ name: `${step}/${name}`, scene })),
@@ -111,7 +112,7 @@ export async function playHalf(half: 'asking' | 'ending'): Promise<void> {
     });
   }
 
-  test(`exactly the product of the axes was played on the wire (${half})`, () => {
+  return () => {
     const axes = [scenes, BEHAVIOURS, DISTURBANCES, MOMENTS, PLACES];
     const product = axes.reduce((all, axis) => all * axis.length, 1);
     console.log(
@@ -119,5 +120,5 @@ export async function playHalf(half: 'asking' | 'ending'): Promise<void> {
         `disturbances × ${MOMENTS.length} moments × ${PLACES.length} places = ${product} cases, ${run} run`,
     );
     if (filter === undefined) assert.equal(run, product);
-  });
+  };
 }

@@ -134,9 +134,9 @@ export class WireServer implements Network {
     this.#script = script;
   }
 
-  /** What pg and the driver make their sockets with: pg passes its settings, a cancel request comes without any. */
-  readonly stream = (...settings: unknown[]): MemorySocket => {
-    const socket = new MemorySocket(this, settings.length === 0);
+  /** What pg and the driver make their sockets with: it is told which are for cancel requests. */
+  readonly stream = (about?: { readonly cancel?: boolean }): MemorySocket => {
+    const socket = new MemorySocket(this, about?.cancel === true);
     this.sockets.push(socket);
     return socket;
   };
