@@ -114,6 +114,32 @@ const WORK: Record<string, Work> = {
       return one.query('SELECT 1');
     },
   },
+  'returnTimeoutMs in a rollback and a reset': {
+    options: {
+      max: 1,
+      returnTimeoutMs: LIMIT_MS,
+      reset: async (client) => void (await client.query('SELECT pg_sleep(0.02)')),
+    },
+    warm: true,
+    prepare: async (one) => {
+      const lease = await one.acquire();
+      await lease.query('BEGIN');
+      return lease;
+    },
+    start: (one, lease) => {
+      lease?.release();
+      return one.query('SELECT 1');
+    },
+  },
+  'timeoutMs of a query that waits behind one of 20 ms and then takes 20 ms itself': {
+    options: { max: 1 },
+    warm: true,
+    start: (one) =>
+      Promise.all([
+        one.query('SELECT pg_sleep(0.02)'),
+        one.query({ text: 'SELECT pg_sleep(0.02)', timeoutMs: LIMIT_MS }),
+      ]),
+  },
   'timeoutMs of a query of 20 ms': {
     options: { max: 1, queryTimeoutMs: LIMIT_MS },
     everywhere: true,
