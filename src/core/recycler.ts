@@ -17,6 +17,11 @@ const { returning: RETURNING } = State;
 /** What was found wrong, in words for a report. */
 class Spoiled extends Error {}
 
+/** What is left of `returnTimeoutMs` for the steps still to come; time that one of them was given back is not taken from the next. */
+interface Budget {
+  leftMs: number;
+}
+
 /** Whether the borrower wants it replaced. */
 function isUnwanted(reason: Error | boolean | null | undefined): boolean {
   return reason !== undefined && reason !== null && reason !== false;
@@ -145,11 +150,11 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   async #clean(slot: Slot<S>, lease: Lease<S>, heldMs: number, blame: boolean): Promise<void> {
     const house = this.#house;
     const custody = new Custody(slot);
-    const until = house.clock.now() + house.settings.returnTimeoutMs;
+    const budget: Budget = { leftMs: house.settings.returnTimeoutMs };
     let outcome: ReturnOutcome = 'clean';
     try {
       if (slot.session?.status === 'busy') {
-        if (await this.#settle(slot, custody, blame ? lease : undefined, until)) outcome = 'cancelled';
+        if (await this.#settle(slot, custody, blame ? lease : undefined, budget)) outcome = 'cancelled';
         if (custody.held && slot.session.status === 'busy') throw new Spoiled('still busy after the cancel');
       }
       if (custody.held && slot.session?.status === 'condemned') {
@@ -157,10 +162,10 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
         return;
       }
       if (custody.held && slot.session?.status !== 'idle') {
-        await this.#rollBack(slot, custody, blame ? lease : undefined, until);
+        await this.#rollBack(slot, custody, blame ? lease : undefined, budget);
         if (outcome === 'clean') outcome = 'rolled-back';
       }
-      if (custody.held && (await this.#reset(slot, custody, until)) && outcome === 'clean') outcome = 'reset';
+      if (custody.held && (await this.#reset(slot, custody, budget)) && outcome === 'clean') outcome = 'reset';
       if (custody.held) {
         if (this.#told(slot, lease, heldMs, outcome)) house.rest(slot, house.clock.now());
       } else {
@@ -184,11 +189,11 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   }
 
   /** Returned with a reply outstanding; true if a statement still ran and was cancelled. */
-  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, until: number): Promise<boolean> {
+  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, budget: Budget): Promise<boolean> {
     const house = this.#house;
     const session = slot.session as S;
     const text = session.lastStatement;
-    const cancelled = await this.#do('settle', custody, () => session.settle(), until);
+    const cancelled = await this.#do('settle', custody, () => session.settle(), budget);
     if (cancelled !== true) return false;
     this.#report(
       lease,
@@ -199,7 +204,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     return true;
   }
 
-  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, until: number): Promise<void> {
+  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, budget: Budget): Promise<void> {
     const house = this.#house;
     const session = slot.session as S;
     const { status } = session;
@@ -211,13 +216,13 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
       'OXBOW_OPEN_TRANSACTION',
       `came back in ${which} transaction${text === undefined ? '' : ` after: ${text}`}; rolled back`,
     );
-    await this.#do('rollback', custody, () => session.rollback(), until);
+    await this.#do('rollback', custody, () => session.rollback(), budget);
     if (custody.held && session.status !== 'idle') throw new Spoiled(`status "${session.status}" after the rollback`);
     house.counters.rolledBack += 1;
   }
 
   /** Runs the reset of the options; true if there was one. */
-  async #reset(slot: Slot<S>, custody: Custody<S>, until: number): Promise<boolean> {
+  async #reset(slot: Slot<S>, custody: Custody<S>, budget: Budget): Promise<boolean> {
     const { settings, hooks, counters } = this.#house;
     const session = slot.session as S;
     switch (settings.reset) {
@@ -225,18 +230,18 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
       case 'none':
         return false;
       case 'custom':
-        await this.#do('reset', custody, () => hooks.reset?.(session), until);
+        await this.#do('reset', custody, () => hooks.reset?.(session), budget);
         break;
       case 'discard':
-        await this.#do('discard', custody, () => session.discard(), until);
-        await this.#configure(session, custody, until);
+        await this.#do('discard', custody, () => session.discard(), budget);
+        await this.#configure(session, custody, budget);
         break;
       case 'tracked':
         if (session.dirty === false) return false;
         // A driver that does not watch cannot know what to undo.
-        if (session.restore === undefined) await this.#do('discard', custody, () => session.discard(), until);
-        else await this.#do('restore', custody, () => session.restore?.(), until);
-        await this.#configure(session, custody, until);
+        if (session.restore === undefined) await this.#do('discard', custody, () => session.discard(), budget);
+        else await this.#do('restore', custody, () => session.restore?.(), budget);
+        await this.#configure(session, custody, budget);
         if (custody.held) session.baseline?.();
         break;
     }
@@ -247,16 +252,24 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   }
 
   /** Anew: what it had set was undone with all the rest. */
-  async #configure(session: S, custody: Custody<S>, until: number): Promise<void> {
+  async #configure(session: S, custody: Custody<S>, budget: Budget): Promise<void> {
     const { configure } = this.#house.hooks;
-    if (configure !== undefined && custody.held) await this.#do('configure', custody, () => configure(session), until);
+    if (configure !== undefined && custody.held) await this.#do('configure', custody, () => configure(session), budget);
   }
 
   /** One step of the way; throws what went wrong, unless somebody else has taken charge meanwhile. */
-  async #do<T>(name: StepName, custody: Custody<S>, work: () => T | Promise<T>, until: number): Promise<T | undefined> {
-    const { steps, clock, settings } = this.#house;
-    const done: Outcome<T> = await steps.step(name, work, until - clock.now());
-    if (done.is === 'done') return done.value;
+  async #do<T>(
+    name: StepName,
+    custody: Custody<S>,
+    work: () => T | Promise<T>,
+    budget: Budget,
+  ): Promise<T | undefined> {
+    const { steps, settings } = this.#house;
+    const done: Outcome<T> = await steps.step(name, work, budget.leftMs);
+    if (done.is === 'done') {
+      budget.leftMs = done.leftMs;
+      return done.value;
+    }
     if (!custody.held) return undefined;
     if (done.is === 'late')
       throw new Spoiled(`${name} did not end within returnTimeoutMs (${settings.returnTimeoutMs} ms)`);

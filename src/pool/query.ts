@@ -173,12 +173,20 @@ function limited(
         },
       );
     };
-    const undo = session.deadline(timeoutMs - waitedMs, late);
+    const undo = session.deadline(leftOf(timeoutMs, waitedMs), late);
     signal?.addEventListener('abort', aborted);
     // A cancel on its way would hit whatever is started before it has arrived.
     if (session.settling === undefined) start();
     else session.settling.then(start, start);
   });
+}
+
+/**
+ * What the wait has left of a deadline over both. Whoever was served after his deadline was given back what a blocked loop had taken, and has
+ * as much again for the rest.
+ */
+function leftOf(timeoutMs: number, waitedMs: number): number {
+  return waitedMs <= timeoutMs ? timeoutMs - waitedMs : Math.min(waitedMs - timeoutMs, timeoutMs);
 }
 
 /** Nobody waits for it any more; a connection on which it can neither be ended nor read to its end is of no use to anybody. */

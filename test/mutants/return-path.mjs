@@ -41,7 +41,7 @@ export const returnPathMutants = [
   {
     name: 'return: tracked, and a dirty one is not restored',
     file: 'src/core/recycler.ts',
-    find: "else await this.#do('restore', custody, () => session.restore?.(), until);",
+    find: "else await this.#do('restore', custody, () => session.restore?.(), budget);",
     replace: '',
     suites: ['model', 'core/tracked'],
   },
@@ -83,16 +83,16 @@ export const returnPathMutants = [
   {
     name: 'return: each step of the way has the whole of returnTimeoutMs',
     file: 'src/core/recycler.ts',
-    find: 'steps.step(name, work, until - clock.now())',
+    find: 'steps.step(name, work, budget.leftMs)',
     replace: 'steps.step(name, work, settings.returnTimeoutMs)',
     suites: ['core/tracked', 'core/returning'],
   },
   {
     name: 'cancel: nobody waits for it before the connection is lent',
     file: 'src/core/recycler.ts',
-    find: "if (await this.#settle(slot, custody, blame ? lease : undefined, until)) outcome = 'cancelled';\n        if (custody.held && slot.session.status === 'busy') throw",
+    find: "if (await this.#settle(slot, custody, blame ? lease : undefined, budget)) outcome = 'cancelled';\n        if (custody.held && slot.session.status === 'busy') throw",
     replace:
-      "void this.#settle(slot, custody, blame ? lease : undefined, until);\n        if (custody.held && slot.session.status === 'busy') house.rest(slot, until);\n        if (until < 0) throw",
+      "void this.#settle(slot, custody, blame ? lease : undefined, budget);\n        if (custody.held && slot.session.status === 'busy') house.rest(slot, house.clock.now());\n        if (budget.leftMs < 0) throw",
     suites: ['model', 'core/returning'],
   },
   {
