@@ -99,7 +99,7 @@ export const returnPathMutants = [
     name: 'cancel: one that is still busy after it goes on its way',
     file: 'src/core/recycler.ts',
     find: "if (custody.held && slot.session.status === 'busy') throw new Spoiled('still busy after the cancel');",
-    replace: "if (custody.held && slot.session.status === 'busy') { house.rest(slot, until); return; }",
+    replace: "if (custody.held && slot.session.status === 'busy') { house.rest(slot, house.clock.now()); return; }",
     suites: ['core/returning', 'model'],
   },
   {

@@ -60,7 +60,8 @@ export class Sampler {
   /** Undefined while the server is not there. */
   async #ports(): Promise<number[] | undefined> {
     try {
-      const text = 'select client_port as port from pg_stat_activity where application_name = $1';
+      // A backend that is stopped keeps its row when its socket is long gone, and the port may be somebody else's by then: counted once.
+      const text = 'select distinct client_port as port from pg_stat_activity where application_name = $1';
       const { rows } = await (await this.#connected()).query<{ port: number }>(text, [this.#applicationName]);
       return rows.map(({ port }) => port);
     } catch {
