@@ -10,8 +10,9 @@ import { OptionError } from '../contracts/errors.ts';
 import { classify, legible } from './classify.ts';
 import type { Sentences } from './condemn.ts';
 import { backendOf, isPooled, type PoolerOption, type Tell, TransactionPooler, whatCannotWork } from './pooler.ts';
-import { destroyed, PgSession } from './session.ts';
+import { PgSession } from './session.ts';
 import { type ClientClass, internals, isPgClient, type PgConnection } from './shapes.ts';
+import { destroyed } from './socket-end.ts';
 import { step } from './steps.ts';
 import { TraceMemory, Tracks } from './tracks.ts';
 

@@ -14,9 +14,7 @@ export class Outstanding {
 
   /** A statement is being answered. */
   get active(): boolean {
-    const inside = this.#inside;
-    // By its old name pg warns of it where it has the new one.
-    return '_activeQuery' in inside ? Boolean(inside._activeQuery) : Boolean(inside.activeQuery);
+    return Boolean(this.current);
   }
 
   /** Statements that pg has accepted and not yet begun. */
@@ -24,6 +22,54 @@ export class Outstanding {
     const inside = this.#inside;
     if (inside._queryQueue === undefined) return inside.queryQueue?.length ?? 0;
     return inside._queryQueue.length + (inside._sentQueryQueue?.length ?? 0);
+  }
+
+  /** What was given to pg last: it is being answered, or the last in the queue. */
+  get latest(): unknown {
+    return this.#queue.at(-1) ?? this.#inside._sentQueryQueue?.at(-1) ?? this.current;
+  }
+
+  /** What is being answered. */
+  get current(): unknown {
+    const inside = this.#inside;
+    // By its old name pg warns of it where it has the new one.
+    return '_activeQuery' in inside ? inside._activeQuery : inside.activeQuery;
+  }
+
+  /** It was sent behind others whose answers come first (pg's option `pipeline`). */
+  isSent(statement: unknown): boolean {
+    return this.#inside._sentQueryQueue?.includes(statement) ?? false;
+  }
+
+  /** Takes a statement that was not begun out of the queue; false if it is not there. */
+  withdraw(statement: unknown): boolean {
+    const at = this.#queue.indexOf(statement);
+    if (at !== -1) this.#queue.splice(at, 1);
+    return at !== -1;
+  }
+
+  /**
+   * Keeps what is queued from being begun, until the returned function is called; it is called by itself when the connection ends, ahead of
+   * pg, which tells all that it has.
+   */
+  hold(): () => void {
+    const connection = this.#connection;
+    const held = this.#queue.splice(0);
+    const putBack = (): void => {
+      connection.removeListener('end', putBack);
+      connection.removeListener('error', putBack);
+      this.#queue.unshift(...held.splice(0));
+    };
+    connection.prependListener('end', putBack);
+    connection.prependListener('error', putBack);
+    return () => {
+      putBack();
+      this.#inside._pulseQueryQueue();
+    };
+  }
+
+  get #queue(): unknown[] {
+    return this.#inside._queryQueue ?? this.#inside.queryQueue ?? [];
   }
 
   /** Resolves when nothing is left to read; rejects if the session ends before. */

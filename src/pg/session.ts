@@ -11,7 +11,9 @@ import type { Sentences } from './condemn.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
 import { NamedStatements } from './named-statements.ts';
 import { Outstanding } from './outstanding.ts';
+import { deadlineBy } from './plain-deadline.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
+import { destroyed } from './socket-end.ts';
 import { step } from './steps.ts';
 import type { Tracks } from './tracks.ts';
 import { roleOf, Verdict } from './verdict.ts';
@@ -192,7 +194,35 @@ export class PgSession implements Session {
   }
 
   settle(): Promise<boolean> {
-    this.settling ??= this.#settle().finally(() => {
+    const before = this.settling;
+    if (before === undefined) return this.#settleBy(() => this.#settle());
+    // What was only held back meanwhile is to end too.
+    const again = (): boolean | Promise<boolean> => (this.status === 'busy' ? this.settle() : true);
+    return before.then(again, again);
+  }
+
+  /** What pg was given last, to be told later which statement is meant. */
+  get latest(): unknown {
+    return this.#outstanding.latest;
+  }
+
+  /**
+   * Ends one statement, and no other that its borrower has under way: what was not begun is not sent, what is queued behind it waits until
+   * the cancel has arrived.
+   */
+  giveUp(statement: unknown): Promise<unknown> {
+    const outstanding = this.#outstanding;
+    if (outstanding.withdraw(statement)) return Promise.resolve();
+    if (this.settling !== undefined) return this.settling;
+    // On its way with others, which cannot be told apart by a cancel.
+    if (outstanding.isSent(statement)) return this.settle();
+    if (outstanding.current !== statement) return Promise.resolve();
+    const release = outstanding.hold();
+    return this.#settleBy(() => this.#settle().finally(release));
+  }
+
+  #settleBy(work: () => Promise<boolean>): Promise<boolean> {
+    this.settling = work().finally(() => {
       this.settling = undefined;
     });
     return this.settling;
@@ -312,23 +342,4 @@ export class PgSession implements Session {
     // What is given to a dead socket is not sent; that it is dead shows a turn later.
     if (this.#connection.stream.writable) this.sent += 1;
   }
-}
-
-/** Where there is no pool: a plain timer. */
-function deadlineBy(clock: Clock): SetDeadline {
-  return (ms, ring) => {
-    if (ms === Infinity) return () => {};
-    const timer = clock.timer(ms, ring, true);
-    return () => timer.cancel();
-  };
-}
-
-/** Cuts the socket of a connection; resolves when it is closed. */
-export function destroyed(connection: PgConnection, why?: Error): Promise<void> {
-  const { stream } = connection;
-  if (stream.closed) return Promise.resolve();
-  return new Promise((resolve) => {
-    stream.once('close', () => resolve());
-    stream.destroy(why);
-  });
 }

@@ -9,11 +9,12 @@ import type pg from 'pg';
 export interface WireEvents {
   prependListener(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
   prependListener(event: 'errorMessage', listener: (message: ServerError) => void): unknown;
+  prependListener(event: 'end' | 'error', listener: () => void): unknown;
   on(event: 'readyForQuery', listener: () => void): unknown;
   on(event: 'commandComplete', listener: (message: { text: string }) => void): unknown;
   on(event: 'parameterStatus', listener: (message: { parameterName: string; parameterValue: string }) => void): unknown;
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
-  removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+  removeListener(event: 'readyForQuery' | 'end' | 'error', listener: () => void): unknown;
 }
 
 /** What the server says of an error; pg makes its `DatabaseError` of it. */
@@ -56,6 +57,8 @@ export interface PgInternals {
   readonly _sentQueryQueue?: unknown[];
   readonly activeQuery?: { readonly name?: unknown } | null;
   readonly queryQueue?: unknown[];
+  /** Begins what is queued, if it can. */
+  _pulseQueryQueue(): void;
   readonly _queryable?: boolean;
   readonly _ending?: boolean;
   readonly _ended?: boolean;

@@ -144,6 +144,7 @@ function limited(
     const began = session.clock.now();
     let over = false;
     let running = false;
+    let statement: unknown;
     const leave = (): void => {
       over = true;
       undo();
@@ -152,7 +153,7 @@ function limited(
     const giveUp = (error: unknown): void => {
       leave();
       reject(error);
-      if (running) cancelBehind(session);
+      if (running) cancelBehind(session, statement);
     };
     const aborted = (): void => giveUp(signal?.reason);
     const late = (): void => {
@@ -162,7 +163,9 @@ function limited(
     const start = (): void => {
       if (over) return;
       running = true;
-      run().then(
+      const answer = run();
+      statement = session.latest;
+      answer.then(
         (result) => {
           leave();
           resolve(result);
@@ -190,11 +193,11 @@ function leftOf(timeoutMs: number, waitedMs: number): number {
 }
 
 /** Nobody waits for it any more; a connection on which it can neither be ended nor read to its end is of no use to anybody. */
-function cancelBehind(session: PgSession): void {
+function cancelBehind(session: PgSession, statement: unknown): void {
   const { returnTimeoutMs } = session;
   const undo = session.deadline(returnTimeoutMs, () =>
     session.sever(new Error(`a statement that was given up could not be cancelled within ${returnTimeoutMs} ms`)),
   );
   // A cancel that was refused: the statement may yet end by itself in that time.
-  session.settle().then(undo, () => session.nextReply().then(undo, undo));
+  session.giveUp(statement).then(undo, () => session.nextReply().then(undo, undo));
 }

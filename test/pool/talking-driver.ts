@@ -19,6 +19,7 @@ interface Talking {
   readonly returnTimeoutMs: number;
   settling: Promise<boolean> | undefined;
   nextReply(): Promise<void>;
+  giveUp(statement: unknown): Promise<unknown>;
   sever(why: Error): void;
 }
 
@@ -76,6 +77,7 @@ export class TalkingDriver implements Driver {
       returnTimeoutMs: Infinity,
       settling: undefined,
       nextReply: () => new Promise(() => {}),
+      giveUp: () => Promise.resolve(),
       sever: (why) => session.kill(why),
     };
     const settleOnce = (): Promise<boolean> => {
@@ -88,6 +90,6 @@ export class TalkingDriver implements Driver {
       });
       return both.settling;
     };
-    return Object.assign(session, talking, { settle: settleOnce });
+    return Object.assign(session, talking, { settle: settleOnce, giveUp: settleOnce });
   }
 }

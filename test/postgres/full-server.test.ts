@@ -74,6 +74,8 @@ async function occupied(t: nodeTest.TestContext, left: number): Promise<() => Pr
     clients.push(client);
     return true;
   };
+  // Those of the test before are leaving, and would make room later.
+  await eventually('nobody is left', async () => (await admin.query<{ n: number }>(APPS)).rows[0]?.n === 0);
   while (await occupy());
   for (let n = left; n > 0; n -= 1) await clients.pop()?.end();
   // The server takes a moment to clean up after a client that has gone.

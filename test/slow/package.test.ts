@@ -58,16 +58,17 @@ test('what an error points to is in the package, and so is what that points to',
 /**
  * How large things may get, in bytes: a tenth above what they were when last looked at. A fifth of the tarball are declarations, which
  * editors show; a quarter are documents; a seventh is `./testing` (fault proxy, embedded server, conformance suite), a public door that
- * nobody bundles. There are no source maps. `./pg` carries the table of deviations. Raise a bound with its reason; the last: what is said
- * about a request, a query or another pool's option name is checked by name.
+ * nobody bundles. There are no source maps. `./pg` carries the table of deviations. Raise a bound with its reason; the last: what a statement
+ * leaves in a session is read from its words, with a list of the functions that leave nothing (`reset: 'tracked'`), and what goes on in a session,
+ * behind a pooler and on a silent line is looked after.
  */
 const BOUNDS = {
-  tarball: 232_000,
-  '.': 36_000,
-  './pg': 39_900,
-  './null': 35_000,
-  './fastify': 35_800,
-  './core': 22_500,
+  tarball: 252_000,
+  '.': 46_000,
+  './pg': 50_000,
+  './null': 45_000,
+  './fastify': 45_800,
+  './core': 24_000,
   './testing': 16_900,
 };
 

@@ -1,0 +1,77 @@
+// Several statements under way on one lease: giving up one of them ends that one and no other, whether it runs or only waits behind another.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { ConnectionLostError, QueryTimeoutError } from '../../src/doors/index.ts';
+import { faultProxy } from '../../src/testing/fault-proxy.ts';
+import { killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
+
+const server = await withServer(test);
+const admin = await withClient(test, server.config);
+
+for (const lateMs of [0, 60]) {
+  test(`a statement queued behind one that is given up is run, not cancelled (the request takes ${lateMs} ms)`, async (t) => {
+    const proxy = await faultProxy({ target: server.config });
+    t.after(() => proxy.close());
+    const pool = withPool(t, { ...server.config, host: proxy.host, port: proxy.port, max: 1 });
+    if (lateMs > 0) proxy.lateCancel(lateMs);
+    const lease = await pool.acquire();
+    const pid = await pidOf(lease);
+    for (let n = 0; n < 8; n += 1) {
+      const first = lease.query({ text: 'SELECT pg_sleep(0.03)', timeoutMs: 10 }).then(
+        () => 'in time', // as it may be on a busy machine
+        (error: unknown) => assert.ok(error instanceof QueryTimeoutError),
+      );
+      const second = lease.query("SELECT 'B' AS b FROM pg_sleep(0.1)");
+      const third = lease.query("SELECT 'C' AS c");
+      await first;
+      assert.deepEqual((await second).rows, [{ b: 'B' }]);
+      assert.deepEqual((await third).rows, [{ c: 'C' }]);
+    }
+    assert.equal(await pidOf(lease), pid);
+    lease.release();
+    assert.equal(pool.stats().connects, 1);
+  });
+}
+
+test('one that is given up while it waits behind another is not sent, and the other runs on', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const lease = await pool.acquire();
+  await lease.query('CREATE TEMPORARY TABLE written (w text)');
+  const first = lease.query('SELECT 1 AS one FROM pg_sleep(0.3)');
+  const abort = new AbortController();
+  const aborted = lease.query({ text: "INSERT INTO written VALUES ('aborted')", signal: abort.signal }).catch(String);
+  await rejection(lease.query({ text: "INSERT INTO written VALUES ('late')", timeoutMs: 50 }), QueryTimeoutError);
+  abort.abort('no longer wanted');
+  assert.equal(await aborted, 'no longer wanted');
+  assert.deepEqual((await first).rows, [{ one: 1 }]);
+  assert.deepEqual((await lease.query('SELECT * FROM written')).rows, []);
+  lease.release();
+});
+
+test('a lease that is given back with statements under way and one of them given up is clean for the next', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const lease = await pool.acquire();
+  const pid = await pidOf(lease);
+  const all = [
+    lease.query({ text: 'SELECT pg_sleep(5)', timeoutMs: 20 }).catch(() => 'given up'),
+    lease.query('SELECT pg_sleep(5)').catch(() => 'cancelled'),
+  ];
+  await all[0];
+  lease.release();
+  assert.equal(await pool.use(pidOf), pid);
+  assert.deepEqual(await Promise.all(all), ['given up', 'cancelled']);
+});
+
+test('a connection that dies while a statement is held back tells that one too', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const lease = await pool.acquire();
+  const pid = await pidOf(lease);
+  const proxyless = lease.query({ text: 'SELECT pg_sleep(5)', timeoutMs: 20 }).catch(() => 'given up');
+  const held = rejection(lease.query('SELECT 1'), ConnectionLostError);
+  await Promise.all([proxyless, killBackend(admin, pid).catch(() => {})]);
+  lease.query('SELECT 2').catch(() => {});
+  await Promise.race([held, lease.query('SELECT 3').catch(() => {})]);
+  lease.release();
+  assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+});
