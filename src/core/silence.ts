@@ -82,7 +82,10 @@ export class Silence<S extends Session> {
         continue;
       }
       const { traffic, pid } = session;
-      if (traffic === undefined || pid === undefined || session.inquire === undefined) continue;
+      if (traffic === undefined || pid === undefined || session.inquire === undefined) {
+        slot.heardAt = 0;
+        continue;
+      }
       if (slot.heardAt === 0 || slot.heard !== traffic) {
         slot.heard = traffic;
         slot.heardAt = now;

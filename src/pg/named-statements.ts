@@ -51,6 +51,12 @@ export class NamedStatements {
     };
   }
 
+  /** What a name stands for. */
+  textOf(name: string | undefined): string | undefined {
+    const { parsedStatements, submittedNamedStatements } = this.#connection;
+    return name ? (parsedStatements[name] ?? submittedNamedStatements?.[name]) : undefined;
+  }
+
   /** What is to be sent ahead of parsing a statement under this name. */
   parsing(name: string | undefined): void {
     if (name !== undefined && this.#doubtful.delete(name)) this.#closeOnServer(name);

@@ -135,7 +135,10 @@ export class PgSession implements Session {
   }
 
   get traffic(): number | undefined {
-    const { bytesRead } = this.#connection.stream;
+    const { stream } = this.#connection;
+    // Its reader has stopped it, as a slow consumer of a COPY does: what is not read tells nothing of the line.
+    if (stream.isPaused?.() === true) return undefined;
+    const { bytesRead } = stream;
     return typeof bytesRead === 'number' ? bytesRead + this.sent : undefined;
   }
 
@@ -318,13 +321,18 @@ export class PgSession implements Session {
       this.#tracks?.sending(text);
       query.call(connection, text);
     };
+    // A name that the server knows is executed without being parsed again: it is sent, and may have run, all the same.
+    let parsed = false;
     connection.parse = (prepared, more) => {
+      parsed = true;
       this.#note(prepared.text);
       this.#named.parsing(prepared.name);
       this.#tracks?.parsing(prepared.name, prepared.text);
       parse.call(connection, prepared, more);
     };
     connection.bind = (statement, more) => {
+      if (!parsed) this.#note(this.#named.textOf(statement.statement) ?? this.#statement ?? '');
+      parsed = false;
       this.#tracks?.executing(statement.statement);
       try {
         bind.call(connection, statement, more);

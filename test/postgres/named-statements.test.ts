@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import * as nodeTest from 'node:test';
 import { test } from 'node:test';
-import type { Lease, Pool } from '../../src/doors/index.ts';
-import { pidOf, rejection, withPool, withServer } from './harness.ts';
+import { ConnectionLostError, type Lease, type Pool } from '../../src/doors/index.ts';
+import { faultProxy } from '../../src/testing/fault-proxy.ts';
+import { eventually, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(nodeTest);
 
@@ -133,4 +134,26 @@ test('a raw client has the same memory', async (t) => {
   await client.query('DISCARD ALL');
   assert.deepEqual((await client.query({ ...named, values: [1] })).rows, [{ n: 2 }]);
   client.release();
+});
+
+test('one that was prepared before and loses its reply with the connection may have run: it is not repeated', async (t) => {
+  const admin = await withClient(t, server.config);
+  await admin.query('CREATE TABLE once (n int)');
+  const proxy = await faultProxy({ target: server.config });
+  t.after(() => proxy.close());
+  const pool = withPool(t, { ...server.config, host: proxy.host, port: proxy.port, max: 1 });
+  const insert = { name: 'insert', text: 'INSERT INTO once VALUES ($1)' };
+  await pool.query({ ...insert, values: [1] });
+  await pool.query('SELECT 1');
+  const [line] = proxy.connections;
+  assert.ok(line !== undefined);
+  await line.stall('toClient');
+  const running = rejection(pool.query({ ...insert, values: [2] }), ConnectionLostError);
+  await eventually('it has run', async () => (await admin.query('SELECT FROM once WHERE n = 2')).rowCount === 1);
+  // What is told of the lease is what it runs, not what it ran before.
+  assert.equal(pool.holders()[0]?.lastStatement, insert.text);
+  await line.cut();
+  assert.equal((await running).mayHaveExecuted, true);
+  await pool.query({ ...insert, values: [3] });
+  assert.deepEqual((await admin.query('SELECT n FROM once ORDER BY n')).rows, [{ n: 1 }, { n: 2 }, { n: 3 }]);
 });

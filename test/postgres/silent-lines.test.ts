@@ -211,6 +211,21 @@ describe('a silent running statement', { concurrency: 4 }, () => {
     assert.deepEqual([pool.stats().connectionsLost, pool.stats().retired], [0, {}]);
   });
 
+  it('a reply that its reader has stopped reading is not lost: it comes when he goes on', async (t) => {
+    const { pool } = await proxied(t, { min: 2, max: 2 });
+    await pool.open();
+    const lease = await pool.acquire();
+    const { stream } = lease.client.connection;
+    const running = lease.query('SELECT 7 AS n FROM pg_sleep(0.1)');
+    running.catch(() => {});
+    stream.pause(); // as pipe() does for a slow consumer
+    await sleep(4 * SILENT_MS); // the silence itself
+    stream.resume();
+    assert.deepEqual((await within(BOUND_MS, running)).rows, [{ n: 7 }]);
+    lease.release();
+    assert.deepEqual([pool.stats().connectionsLost, pool.stats().retired], [0, {}]);
+  });
+
   it('nobody can be asked, since new connections hang too: a deadline holds all the same, and later it is found out', async (t) => {
     const { proxy, pool } = await proxied(t, { min: 2, max: 2, connectTimeoutMs: 500, returnTimeoutMs: 500 });
     await pool.open();
