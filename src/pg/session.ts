@@ -197,11 +197,10 @@ export class PgSession implements Session {
   }
 
   settle(): Promise<boolean> {
-    const before = this.settling;
-    if (before === undefined) return this.#settleBy(() => this.#settle());
+    if (this.settling === undefined) return this.#settleBy(() => this.#settle());
     // What was only held back meanwhile is to end too.
     const again = (): boolean | Promise<boolean> => (this.status === 'busy' ? this.settle() : true);
-    return before.then(again, again);
+    return this.settling.then(again, again);
   }
 
   /** What pg was given last, to be told later which statement is meant. */
@@ -209,10 +208,7 @@ export class PgSession implements Session {
     return this.#outstanding.latest;
   }
 
-  /**
-   * Ends one statement, and no other that its borrower has under way: what was not begun is not sent, what is queued behind it waits until
-   * the cancel has arrived.
-   */
+  /** Ends one statement and no other: what was not begun is not sent, what is queued behind it waits until the cancel has arrived. */
   giveUp(statement: unknown): Promise<unknown> {
     const outstanding = this.#outstanding;
     if (outstanding.withdraw(statement)) return Promise.resolve();

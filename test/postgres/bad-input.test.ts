@@ -386,7 +386,7 @@ const HOOKS: Record<string, { options: PoolOptions; says: RegExp }> = {
 for (const [name, { options, says }] of Object.entries(HOOKS)) {
   test(`a function ${name} that throws is named in the error, and its own error is the cause`, async (t) => {
     const told: Error[] = [];
-    const one = withPool(t, { ...options, name: 'shop', max: 1, acquireTimeoutMs: 250 });
+    const one = withPool(t, { ...options, name: 'shop', max: 1, acquireTimeoutMs: 1_000 });
     one.observe({ openFailed: ({ error }) => told.push(error) });
     const { message, cause } = await rejection(one.query('SELECT 1'), PoolTimeoutError);
     assert.equal(cause, told.at(-1));
