@@ -85,8 +85,11 @@ class Reader {
     const last = open - 1;
     const token = this.#tokens[last];
     // No argument begins with a bare query.
-    if (token === undefined || !isName(this.#tokens, last) || this.#beginsQuery(open)) return undefined;
+    if (token === undefined || this.#beginsQuery(open)) return undefined;
     const close = this.#close(open);
+    // U&"…" UESCAPE '!' (…): a name with its escape character.
+    if (token.kind === 'string' && this.#word(last - 1) === 'uescape') return { name: undefined, close };
+    if (!isName(this.#tokens, last)) return undefined;
     let first = last;
     while (this.#isMark(first - 1, '.')) {
       if (!isName(this.#tokens, first - 2)) return { name: undefined, close };

@@ -299,6 +299,7 @@ export const KNOWN: readonly string[] = [
 
 /** Unknown, and a server is seen to be left with something. */
 export const UNKNOWN_AND_SEEN: readonly string[] = [
+  'select u&"not!005fknown" uescape \'!\' (1)',
   'select not_known(1)',
   'select not_known ()',
   'select public.not_known(1)',
