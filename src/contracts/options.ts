@@ -126,8 +126,9 @@ export interface EngineOptions<C = unknown, P = unknown> {
   /**
    * What is done to a connection on return. `'rollback'` (default): an open transaction is rolled back; session settings,
    * temporary tables and advisory locks stay, and the next borrower meets them. `'tracked'`: what was or may have been changed in the
-   * session is undone, and `configure` called again; a lease whose statements are all known to leave nothing behind costs nothing. It is
-   * hygiene, not a security boundary. `'discard'`: `DISCARD ALL`, then the pool's own
+   * session is undone, and `configure` called again; a lease whose statements are all known to leave nothing behind costs nothing. What a
+   * statement does out of sight (triggers, views, rules, operators, column defaults, domains, a function that shadows a built-in one) is not seen:
+   * it is hygiene, not a security boundary. `'discard'`: `DISCARD ALL`, then the pool's own
    * settings and `configure` again; costs a round trip at each return. `'none'`: nothing. A function: called after the
    * rollback; if it throws, leaves a transaction open or outlasts `returnTimeoutMs`, the connection is replaced.
    */
