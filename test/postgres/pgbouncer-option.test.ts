@@ -24,9 +24,12 @@ function straight(t: TestContext, options: PoolOptions): Fixture {
   return { pool, told };
 }
 
+/** A pool that goes through PgBouncer. */
 async function through(t: TestContext, mode: PoolMode, options: PoolOptions): Promise<Fixture> {
   // What PgBouncer itself would send to clean a session is not to be mistaken for ours.
-  const bouncer = await withPgBouncer(t, { server: server(), mode, settings: { server_reset_query: '' } });
+  // Each statement is for the session that has rested longest, as under load.
+  const settings = { server_reset_query: '', server_round_robin: 1 };
+  const bouncer = await withPgBouncer(t, { server: server(), mode, settings });
   return straight(t, { ...bouncer.config, ...options });
 }
 
@@ -127,15 +130,20 @@ const SESSION_STATE: readonly (readonly [kind: RegExp, texts: readonly string[],
   [/LISTEN/, ['LISTEN news', '  listen "more news"'], /server itself|direct/],
   [/\bSET\b/, ["SET statement_timeout = '9s'", 'SET SESSION search_path = public'], /SET LOCAL|settings/],
   [/PREPARE/, ['PREPARE two AS SELECT 2', 'prepare three (int) as select $1'], /server itself|driver|name/],
-  [/advisory lock/, ['SELECT pg_advisory_lock(7)', 'SELECT pg_try_advisory_lock(8)'], /pg_advisory_xact_lock/],
+  // They take none: the second of a kind would wait for ever whenever PgBouncer gave it the other of its two sessions.
+  [
+    /advisory lock/,
+    ['SELECT pg_advisory_lock(7) WHERE false', 'SELECT pg_try_advisory_lock(8) WHERE false'],
+    /pg_advisory_xact_lock/,
+  ],
 ];
 
 test('what needs a session of its own is reported once for each kind, with what to call instead', async (t) => {
   const { pool, told } = await through(t, 'transaction', { max: 2 });
-  await pool.query('SELECT 1');
+  await Promise.all([pool.query('SELECT pg_sleep(0.1)'), pool.query('SELECT pg_sleep(0.1)')]);
   assert.equal(told().length, 1, 'what was said when it was found');
   for (const [, texts] of SESSION_STATE) {
-    for (const text of [...texts, ...texts]) await pool.query(text).catch(() => {}); // PREPARE twice is refused
+    for (const text of [...texts, ...[...texts].reverse()]) await pool.query(text).catch(() => {}); // PREPARE twice is refused
   }
   const each = told().slice(1);
   assert.equal(each.length, SESSION_STATE.length, each.join('\n'));
