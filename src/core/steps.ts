@@ -2,7 +2,8 @@
 // bound and never throwing. A law refuses any other `await` in the core; the matrix suite takes its axes from here.
 
 import type { Clock } from '../contracts/clock.ts';
-import { Alarm, type Deadlines, EXTENSIONS, LATE_MS } from '../foundation/deadlines.ts';
+import { Alarm, type Deadlines, EXTENSIONS } from '../foundation/deadlines.ts';
+import { timeLeft } from '../foundation/time-left.ts';
 
 /** Name of each step and who answers it. */
 export const STEPS = {
@@ -91,10 +92,9 @@ export class Stepper {
   }
 }
 
-/** Due long ago and not rung yet: the loop was blocked, and the time lost would have been given back. */
+/** What an alarm that has not rung leaves; one that was extended as often as may be leaves nothing beyond its time. */
 function leftOf({ dueAt, extension }: Alarm, boundMs: number, now: number): number {
   if (boundMs === Infinity) return Infinity;
   const leftMs = dueAt - now;
-  if (leftMs >= -LATE_MS) return Math.max(0, leftMs);
-  return (extension?.count ?? 0) < EXTENSIONS ? Math.min(-leftMs, boundMs) : 0;
+  return (extension?.count ?? 0) < EXTENSIONS ? timeLeft(leftMs, boundMs) : Math.max(0, leftMs);
 }

@@ -3,6 +3,7 @@
 
 import type pg from 'pg';
 import type { Doing, Inquiry } from '../contracts/driver.ts';
+import { AS_TEXT } from './as-text.ts';
 
 /** So long after its last change of state an idle session's reply would have arrived, were the line alive. */
 const REPLY_IS_LATE_MS = 1_000;
@@ -17,9 +18,6 @@ const TEXT = `SELECT s.pid, s.state,
   ORDER BY q.n`;
 
 type Row = readonly [pid: string | null, state: string | null, ageMs: string | null, unchangedMs: string | null];
-
-/** All values as the text they came as, whatever type parsers the user has set. */
-const AS_TEXT = { getTypeParser: () => (value: string) => value };
 
 export function inquiryAbout(others: readonly Inquiry[]): pg.QueryArrayConfig<unknown[]> {
   const pids = `{${others.map(({ pid }) => pid).join(',')}}`;

@@ -2,7 +2,8 @@
 // strikes it out, so that after a DISCARD, a DEALLOCATE, a change of a table or a value that cannot be serialised the name would fail on
 // this connection for ever.
 
-import type { PgConnection, PgInternals } from './shapes.ts';
+import type { Outstanding } from './outstanding.ts';
+import type { PgConnection } from './shapes.ts';
 
 /** The server does not know the name; it knows it by another text; its plan no longer fits the tables. */
 const NAME_IS_STALE: ReadonlySet<string> = new Set(['26000', '42P05', '0A000']);
@@ -11,7 +12,7 @@ const NAME_IS_STALE: ReadonlySet<string> = new Set(['26000', '42P05', '0A000']);
 const FORGETFUL: ReadonlySet<string> = new Set(['DISCARD ALL', 'DEALLOCATE ALL', 'DEALLOCATE']);
 
 export class NamedStatements {
-  readonly #inside: PgInternals;
+  readonly #outstanding: Outstanding;
   readonly #connection: PgConnection;
   readonly #closeOnServer: (name: string) => void;
   /** Forgotten here, and perhaps known to the server: closed there before they are parsed anew, which does no harm if it is not. */
@@ -21,10 +22,9 @@ export class NamedStatements {
   /** What was given up half-way and not closed yet. */
   #unbound: { readonly name: string } | undefined;
 
-  constructor(inside: PgInternals) {
-    this.#inside = inside;
-    this.#connection = inside.connection;
-    const connection = this.#connection;
+  constructor(connection: PgConnection, outstanding: Outstanding) {
+    this.#outstanding = outstanding;
+    this.#connection = connection;
     // Ahead of pg's own listener, after which it is forgotten what ran.
     connection.prependListener('errorMessage', ({ code }) => {
       const name = this.#active;
@@ -78,10 +78,8 @@ export class NamedStatements {
 
   /** The name of what is being answered, if it has one. */
   get #active(): string | undefined {
-    const inside = this.#inside;
-    // By its old name pg warns of it where it has the new one.
-    const query = '_activeQuery' in inside ? inside._activeQuery : inside.activeQuery;
-    return typeof query?.name === 'string' && query.name !== '' ? query.name : undefined;
+    const name: unknown = Reflect.get(Object(this.#outstanding.current), 'name');
+    return typeof name === 'string' && name !== '' ? name : undefined;
   }
 
   #doubtAll(): void {

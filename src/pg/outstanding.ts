@@ -1,5 +1,5 @@
-// What pg still owes an answer to on one connection: the statement that is being answered, and those behind it. Reads it off pg, whatever
-// its version calls it; changes nothing.
+// What pg still owes an answer to on one connection: the statement that is being answered, and those behind it, whatever pg's version calls
+// them. Owns that a statement can be taken out of the queue, and the queue be held, without pg losing one.
 
 import type { PgConnection, PgInternals } from './shapes.ts';
 
@@ -19,9 +19,7 @@ export class Outstanding {
 
   /** Statements that pg has accepted and not yet begun. */
   get queued(): number {
-    const inside = this.#inside;
-    if (inside._queryQueue === undefined) return inside.queryQueue?.length ?? 0;
-    return inside._queryQueue.length + (inside._sentQueryQueue?.length ?? 0);
+    return this.#queue.length + (this.#inside._sentQueryQueue?.length ?? 0);
   }
 
   /** What was given to pg last: it is being answered, or the last in the queue. */

@@ -2,6 +2,7 @@
 // which it is known and what is said about it; where that leads is decided where connections are made.
 
 import type pg from 'pg';
+import { AS_TEXT } from './as-text.ts';
 import { internals } from './shapes.ts';
 import { step } from './steps.ts';
 import { sessionStateIn } from './traces.ts';
@@ -37,8 +38,6 @@ export async function backendOf(client: pg.Client): Promise<number | undefined> 
     throw error;
   }
 }
-
-const AS_TEXT = { getTypeParser: () => (value: string) => value };
 
 export function isPooled(client: pg.Client, backend: number | undefined): boolean {
   const { processID } = internals(client);

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../contracts/driver.ts';
-import { type CancelTarget, sendCancel } from './cancel.ts';
+import { Canceller } from './canceller.ts';
 import type { Sentences } from './condemn.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
 import { NamedStatements } from './named-statements.ts';
@@ -20,9 +20,6 @@ import { roleOf, Verdict } from './verdict.ts';
 
 /** Statements are kept for reports only: this much of them. */
 const STATEMENT_CHARS = 200;
-
-/** After how long without a reply a cancel request is sent again. */
-const CANCEL_AGAIN_MS = 100;
 
 const STATUS: Record<string, SessionStatus> = { I: 'idle', T: 'transaction', E: 'failed' };
 
@@ -66,8 +63,6 @@ export class PgSession implements Session {
   readonly pool: string | undefined;
   /** How many statements have gone to the server. */
   sent = 0;
-  /** A cancel under way. Nothing may be started before it has ended: it would hit that instead. */
-  settling: Promise<boolean> | undefined = undefined;
   readonly #inside: PgInternals;
   readonly #connection: PgConnection;
   readonly #outstanding: Outstanding;
@@ -76,8 +71,7 @@ export class PgSession implements Session {
   readonly #tracks: Tracks | undefined;
   readonly #watch: PgSessionParts['watch'];
   readonly #backend: number | null | undefined;
-  readonly #stream: PgSessionParts['stream'];
-  readonly #cancels = new AbortController();
+  readonly #canceller: Canceller;
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
   #fatal = false;
@@ -100,12 +94,12 @@ export class PgSession implements Session {
     this.pgTimesOut = Boolean(this.#inside.connectionParameters?.query_timeout);
     this.#connection = this.#inside.connection;
     this.#outstanding = new Outstanding(this.#inside);
-    this.#named = new NamedStatements(this.#inside);
+    this.#named = new NamedStatements(this.#connection, this.#outstanding);
     this.#verdict = new Verdict(roleOf(parts.parameters ?? new Map()), parts.condemn ?? {});
     this.#tracks = parts.tracks;
     this.#watch = parts.watch;
     this.#backend = parts.backend;
-    this.#stream = parts.stream;
+    this.#canceller = new Canceller(this.#inside, this.#outstanding, clock, parts.stream, () => this.status === 'busy');
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.
     this.#connection.prependListener('readyForQuery', (message) => {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';
@@ -197,10 +191,17 @@ export class PgSession implements Session {
   }
 
   settle(): Promise<boolean> {
-    if (this.settling === undefined) return this.#settleBy(() => this.#settle());
-    // What was only held back meanwhile is to end too.
-    const again = (): boolean | Promise<boolean> => (this.status === 'busy' ? this.settle() : true);
-    return this.settling.then(again, again);
+    return this.#canceller.settle();
+  }
+
+  /** A cancel under way. Nothing may be started before it has ended: it would hit that instead. */
+  get settling(): Promise<boolean> | undefined {
+    return this.#canceller.settling;
+  }
+
+  /** Calls `begin` at once, or when the cancel under way has arrived. */
+  whenSettled(begin: () => void): void {
+    this.#canceller.whenSettled(begin);
   }
 
   /** What pg was given last, to be told later which statement is meant. */
@@ -208,51 +209,9 @@ export class PgSession implements Session {
     return this.#outstanding.latest;
   }
 
-  /** Ends one statement and no other: what was not begun is not sent, what is queued behind it waits until the cancel has arrived. */
+  /** Ends one statement and no other; resolves when that is done. */
   giveUp(statement: unknown): Promise<unknown> {
-    const outstanding = this.#outstanding;
-    if (outstanding.withdraw(statement)) return Promise.resolve();
-    if (this.settling !== undefined) return this.settling;
-    // On its way with others, which cannot be told apart by a cancel.
-    if (outstanding.isSent(statement)) return this.settle();
-    if (outstanding.current !== statement) return Promise.resolve();
-    const release = outstanding.hold();
-    return this.#settleBy(() => this.#settle().finally(release));
-  }
-
-  #settleBy(work: () => Promise<boolean>): Promise<boolean> {
-    this.settling = work().finally(() => {
-      this.settling = undefined;
-    });
-    return this.settling;
-  }
-
-  async #settle(): Promise<boolean> {
-    if (this.status !== 'busy') return false;
-    const over = !this.#outstanding.active && this.#outstanding.queued === 0;
-    const reply = this.atRest();
-    // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
-    reply.catch(() => {});
-    if (over) {
-      await step('reply', reply);
-      return false;
-    }
-    const target = this.#cancelTarget();
-    // A request that overtook its statement hit nothing, and one hits one of several that are queued: it is sent again until
-    // all has been read.
-    for (let over = false; !over; ) {
-      await step('cancel', sendCancel(target, this.#cancels.signal));
-      over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));
-    }
-    return true;
-  }
-
-  /** Whether `reply` came within `ms`; rejects if it never will. */
-  #within(reply: Promise<void>, ms: number): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const late = this.clock.timer(ms, () => resolve(false));
-      reply.finally(() => late.cancel()).then(() => resolve(true), reject);
-    });
+    return this.#canceller.giveUp(statement);
   }
 
   /** Resolves when pg has nothing left to read; rejects if the session ends before. */
@@ -272,29 +231,15 @@ export class PgSession implements Session {
 
   async destroy(why?: Error): Promise<void> {
     this.#leaving = true;
-    this.#cancels.abort();
+    this.#canceller.stop();
     // Who has ended already has said why himself.
     await step('gone', destroyed(this.#connection, this.#lost === undefined ? why : undefined));
   }
 
   /** Cuts the line; everybody hears of it as of any other loss, with this reason. */
   sever(why: Error): void {
-    this.#cancels.abort();
+    this.#canceller.stop();
     this.#connection.stream.destroy(why);
-  }
-
-  #cancelTarget(): CancelTarget {
-    const { host, port, processID, secretKey, ssl, sslNegotiation } = this.#inside;
-    if (processID === null || secretKey === null) throw new Error('the server gave no key to cancel with');
-    const { remoteAddress } = this.#connection.stream;
-    const tls =
-      ssl === false || ssl === undefined
-        ? undefined
-        : { name: host, options: ssl, direct: sslNegotiation === 'direct' };
-    const stream = this.#stream;
-    // Through a tunnel the address is that of its other end; the name is what it was told.
-    const address = stream === undefined ? (remoteAddress ?? host) : host;
-    return { host: address, port, pid: processID, secretKey, stream, tls };
   }
 
   #end(error: Error): void {
@@ -314,22 +259,23 @@ export class PgSession implements Session {
     };
     connection.query = (text) => {
       this.#note(text);
-      this.#tracks?.sending(text);
+      this.#tracks?.running(text);
       query.call(connection, text);
     };
-    // A name that the server knows is executed without being parsed again: it is sent, and may have run, all the same.
-    let parsed = false;
+    /** Of what was parsed and is to be bound next. */
+    let parsed: string | undefined;
     connection.parse = (prepared, more) => {
-      parsed = true;
+      parsed = prepared.text;
       this.#note(prepared.text);
       this.#named.parsing(prepared.name);
-      this.#tracks?.parsing(prepared.name, prepared.text);
       parse.call(connection, prepared, more);
     };
     connection.bind = (statement, more) => {
-      if (!parsed) this.#note(this.#named.textOf(statement.statement) ?? this.#statement ?? '');
-      parsed = false;
-      this.#tracks?.executing(statement.statement);
+      const text = parsed ?? this.#named.textOf(statement.statement);
+      // A name that the server knows is executed without being parsed again: it is sent, and may have run, all the same.
+      if (parsed === undefined) this.#note(text ?? this.#statement ?? '');
+      parsed = undefined;
+      this.#tracks?.running(text);
       try {
         bind.call(connection, statement, more);
       } catch (error) {

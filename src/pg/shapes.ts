@@ -52,10 +52,10 @@ export interface PgInternals {
   /** True between a ReadyForQuery and the next statement. */
   readonly readyForQuery?: boolean;
   /** pg ≥ 8.17; earlier the names had no underscore. */
-  readonly _activeQuery?: { readonly name?: unknown } | null;
+  readonly _activeQuery?: unknown;
   readonly _queryQueue?: unknown[];
   readonly _sentQueryQueue?: unknown[];
-  readonly activeQuery?: { readonly name?: unknown } | null;
+  readonly activeQuery?: unknown;
   readonly queryQueue?: unknown[];
   /** Begins what is queued, if it can. */
   _pulseQueryQueue(): void;

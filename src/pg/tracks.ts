@@ -32,7 +32,6 @@ const HARD = `${SOFT}; DEALLOCATE ALL; DISCARD PLANS`;
 
 export class Tracks {
   readonly #memory: TraceMemory;
-  readonly #texts = new Map<string, string>();
   #traces: number = Trace.none;
 
   constructor(memory: TraceMemory) {
@@ -48,23 +47,9 @@ export class Tracks {
     return (this.#traces & Trace.unknown) === 0 ? SOFT : HARD;
   }
 
-  /** A text is sent to be run. */
-  sending(text: string): void {
-    this.#traces |= this.#memory.of(text);
-  }
-
-  /** A text is sent to be known by a name; without a name it is run as a rule. */
-  parsing(name: string | undefined, text: string): void {
-    if (name === undefined || name === '') this.sending(text);
-    else this.#texts.set(name, text);
-  }
-
-  /** A named statement is run. */
-  executing(name: string | undefined): void {
-    if (name === undefined || name === '') return;
-    const text = this.#texts.get(name);
-    if (text === undefined) this.#traces |= Trace.unknown;
-    else this.sending(text);
+  /** A statement is run; undefined: nobody knows which. */
+  running(text: string | undefined): void {
+    this.#traces |= text === undefined ? Trace.unknown : this.#memory.of(text);
   }
 
   /** All is as it shall be. */

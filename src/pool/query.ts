@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
 import { didYouMean, slipOf } from '../core/spelling.ts';
+import { timeLeft } from '../foundation/time-left.ts';
 import { neverRan } from '../pg/classify.ts';
 import type { PgSession } from '../pg/session.ts';
 
@@ -88,9 +89,7 @@ export async function runQuery(
   try {
     if (limits.timeoutMs !== Infinity || limits.signal !== undefined)
       return await limited(session, run, limits, { waitedMs, label });
-    // A cancel on its way would hit whatever is started before it has arrived.
-    if (session.settling !== undefined) await session.settling.catch(() => {});
-    return await run();
+    return await begun(session, run);
   } catch (error) {
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
@@ -163,7 +162,7 @@ function limited(
     const start = (): void => {
       if (over) return;
       running = true;
-      const answer = run();
+      const answer = asked(run);
       statement = session.latest;
       answer.then(
         (result) => {
@@ -176,20 +175,27 @@ function limited(
         },
       );
     };
-    const undo = session.deadline(leftOf(timeoutMs, waitedMs), late);
+    const undo = session.deadline(timeLeft(timeoutMs - waitedMs, timeoutMs), late);
     signal?.addEventListener('abort', aborted);
-    // A cancel on its way would hit whatever is started before it has arrived.
-    if (session.settling === undefined) start();
-    else session.settling.then(start, start);
+    session.whenSettled(start);
   });
 }
 
-/**
- * What the wait has left of a deadline over both. Whoever was served after his deadline was given back what a blocked loop had taken, and has
- * as much again for the rest.
- */
-function leftOf(timeoutMs: number, waitedMs: number): number {
-  return waitedMs <= timeoutMs ? timeoutMs - waitedMs : Math.min(waitedMs - timeoutMs, timeoutMs);
+/** As `run`, once no cancel is on its way. */
+function begun<T>(session: PgSession, run: () => Promise<T>): Promise<T> {
+  if (session.settling === undefined) return run();
+  return new Promise((resolve, reject) => {
+    session.whenSettled(() => void asked(run).then(resolve, reject));
+  });
+}
+
+/** What pg throws at once, of a query that is none, comes like any other failure. */
+function asked<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return run();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** Nobody waits for it any more; a connection on which it can neither be ended nor read to its end is of no use to anybody. */

@@ -27,9 +27,10 @@ const CORE: Registry = {
 const PG: Registry = {
   names: Object.keys(PG_STEPS),
   allowed: {
-    'dist/pg/session.js finally': 'tidies up after #settle, whose waits are steps',
-    'dist/pg/session.js catch': 'a reply that nobody waits for any more, once the cancel has failed',
-    'dist/pg/session.js then': 'the bound on a reply, itself waited for as a step',
+    'dist/pg/canceller.js finally': 'tidies up after #settle, whose waits are steps',
+    'dist/pg/canceller.js catch': 'a reply that nobody waits for any more, once the cancel has failed',
+    'dist/pg/canceller.js then':
+      'what follows a cancel under way, and the bound on a reply, itself waited for as a step',
   },
 };
 

@@ -20,6 +20,7 @@ interface Talking {
   settling: Promise<boolean> | undefined;
   nextReply(): Promise<void>;
   giveUp(statement: unknown): Promise<unknown>;
+  whenSettled(begin: () => void): void;
   sever(why: Error): void;
 }
 
@@ -66,6 +67,7 @@ export class TalkingDriver implements Driver {
       });
     };
     const settle = session.settle.bind(session);
+    const waiting: (() => void)[] = [];
     const talking: Talking = {
       client: { query },
       clock: this.#clock,
@@ -78,6 +80,10 @@ export class TalkingDriver implements Driver {
       settling: undefined,
       nextReply: () => new Promise(() => {}),
       giveUp: () => Promise.resolve(),
+      whenSettled: (begin) => {
+        if (Reflect.get(session, 'settling') === undefined) begin();
+        else waiting.push(begin);
+      },
       sever: (why) => session.kill(why),
     };
     const settleOnce = (): Promise<boolean> => {
@@ -86,6 +92,7 @@ export class TalkingDriver implements Driver {
         interrupt?.();
         interrupt = undefined;
         both.settling = undefined;
+        for (const begin of waiting.splice(0)) begin();
         return cancelled;
       });
       return both.settling;

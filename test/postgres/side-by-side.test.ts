@@ -75,3 +75,22 @@ test('a connection that dies while a statement is held back tells that one too',
   lease.release();
   assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
 });
+
+test('what was asked while a cancel was on its way is begun in the turn in which that has ended: nobody else is lent the connection before', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const lease = await pool.acquire();
+  const waiting = pool.query('SELECT 2 AS two');
+  await rejection(lease.query({ text: 'SELECT pg_sleep(5)', timeoutMs: 20 }), QueryTimeoutError);
+  const asked = [1, 2].map(() => lease.query('SELECT pg_sleep(5)').catch(() => 'cancelled'));
+  const session: object = Reflect.get(lease, 'session');
+  // As early as anybody can know that the cancel is over.
+  let idle = true;
+  const settling: Promise<unknown> = Reflect.get(session, 'settling');
+  await settling.then(() => {
+    idle = Reflect.get(session, 'status') === 'idle';
+    lease.release();
+  });
+  assert.equal(idle, false);
+  assert.deepEqual((await waiting).rows, [{ two: 2 }]);
+  assert.deepEqual(await Promise.all(asked), ['cancelled', 'cancelled']);
+});

@@ -134,7 +134,7 @@ for (const text of CLEAN) {
 
 async function undo(text: string): Promise<void> {
   const tracks = new Tracks(new TraceMemory());
-  tracks.sending(text);
+  tracks.running(text);
   assert.ok(tracks.dirty);
   await client.query(tracks.remedy);
 }
