@@ -53,12 +53,7 @@ export class Closing<S extends Session> {
       else if (slot.ending === 'cancelled') this.#report.cancelled += 1;
       else this.#report.destroyed += 1;
     }
-    this.#look();
-  }
-
-  /** Something that is no slot has ended. */
-  look(): void {
-    this.#look();
+    this.look();
   }
 
   #begin(closure: Closure): void {
@@ -75,7 +70,7 @@ export class Closing<S extends Session> {
     }
     // Whoever is still to be served may need a connect that only waited for its turn.
     if (house.queue.length > 0) house.pump();
-    this.#look();
+    this.look();
   }
 
   /** Sets or shortens the time for draining. */
@@ -102,7 +97,7 @@ export class Closing<S extends Session> {
       if (slot.state === State.opening) house.abandon(slot);
       if (slot.state === State.lent && slot.session?.status === 'busy') void this.#settle(slot, slot.session);
     }
-    if (this.#look()) return;
+    if (this.look()) return;
     house.deadlines.set(new Alarm(() => this.#cut()), this.#cancelMs, house.clock.now());
   }
 
@@ -134,7 +129,7 @@ export class Closing<S extends Session> {
       }
     }
     this.#turnAway();
-    this.#look();
+    this.look();
   }
 
   #turnAway(): void {
@@ -143,7 +138,7 @@ export class Closing<S extends Session> {
   }
 
   /** Whether everything is gone; if so, this was the end. */
-  #look(): boolean {
+  look(): boolean {
     const house = this.#house;
     if (house.book.size > 0 || house.queue.length > 0 || house.probing || this.#finish === undefined) return false;
     const finish = this.#finish;

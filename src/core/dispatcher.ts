@@ -5,12 +5,12 @@ import type { Session } from '../contracts/driver.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import { Aborts } from './aborts.ts';
+import { BEAT_MS } from './bounds.ts';
 import type { Household } from './household.ts';
 import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
-import { BEAT_MS } from './upkeep.ts';
 import { Refusal, type Request, Waiter } from './wait-queue.ts';
 
 /** Here and not looked up: they are needed at every lend and return. */

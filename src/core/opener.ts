@@ -4,10 +4,10 @@
 import type { Timer } from '../contracts/clock.ts';
 import type { Driver, Fault, Session, SessionStatus } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
+import { CANCEL_MS } from './bounds.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import { drawExpiry } from './lifespan.ts';
-import { CANCEL_MS } from './retirement.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';

@@ -62,10 +62,7 @@ export class Operator<S extends Session> {
 
   /** Every connection that there is now dies when it comes to rest. */
   supersede(): void {
-    const house = this.#house;
-    house.generation += 1;
-    for (const slot of house.idle.fromOldest()) house.retire(slot, 'replaced');
-    house.pump();
+    void this.replaceAll(0);
   }
 
   /** Closes idle connections, oldest first, until `to` are left; resolves with how many, when their sockets are gone. */

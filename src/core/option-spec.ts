@@ -51,8 +51,6 @@ export interface FlagSpec extends Common {
 export interface ChoiceSpec extends Common {
   readonly kind: 'choice';
   readonly words: readonly string[];
-  /** Words that a later version will know. */
-  readonly later: readonly string[];
 }
 
 /** True, false, or one of `words`. */

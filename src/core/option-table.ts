@@ -144,7 +144,6 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
     kind: 'choice',
     default: both('stale'),
     words: ['stale', 'always', 'never'],
-    later: [],
     doc: 'whether an idle connection is tried before it is lent',
   },
   checkAfterIdleMs: {
@@ -161,7 +160,6 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
     kind: 'choice',
     default: both('rollback'),
     words: ['rollback', 'tracked', 'discard', 'none'],
-    later: [],
     doc: 'what is done to a connection on its return',
     tier: 'common',
   },

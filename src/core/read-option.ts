@@ -22,9 +22,7 @@ export function readOption(given: string, value: unknown, spec: OptionSpec, alia
     case 'choice': {
       if (typeof value === 'function' || spec.words.some((word) => word === value)) return value;
       const words = spec.words.map((word) => `'${word}'`).join(', ');
-      const later = spec.later.find((word) => word === value);
-      const hint = later === undefined ? '' : ` ('${later}' is not available in this version)`;
-      throw new OptionError(given, value, `${words} or a function${hint}`);
+      throw new OptionError(given, value, `${words} or a function`);
     }
     case 'word':
       if (spec.words.some((word) => word === value)) return value;

@@ -3,10 +3,10 @@
 
 import type { Session } from '../contracts/driver.ts';
 import type { ReturnOutcome } from '../contracts/figures.ts';
+import { CANCEL_MS } from './bounds.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import type { Lease, LeaseHome } from './lease.ts';
-import { CANCEL_MS } from './retirement.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Outcome, StepName } from './steps.ts';
@@ -31,7 +31,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   readonly #house: Household<S>;
   /** What comes back at rest needs nothing more. */
   readonly #trusts: boolean;
-  /** What is dirty is restored; the driver knows. */
+  /** So does what is not dirty, as the driver knows. */
   readonly #tracks: boolean;
   /** The generation that the last failover began: what was born before it is condemned by the same event. */
   #sinceFailover = 0;
@@ -50,7 +50,8 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
     const house = this.#house;
     const heldMs = this.#receive(lease, slot, reason, now);
-    if (this.#trusts && (slot.session as S).status === 'idle' && !isUnwanted(reason)) {
+    const trusted = this.#trusts || (this.#tracks && slot.session?.dirty === false);
+    if (trusted && (slot.session as S).status === 'idle' && !isUnwanted(reason)) {
       if (house.traffic === undefined || this.#told(slot, lease, heldMs, 'clean')) house.rest(slot, now);
     } else {
       this.#look(lease, slot, reason, heldMs);
@@ -68,9 +69,6 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
       this.#condemned(slot, lease, heldMs);
     } else if (isUnwanted(reason)) {
       this.#replace(slot, lease, heldMs, status === 'idle');
-    } else if (status === 'idle' && this.#tracks && session.dirty === false) {
-      // Nothing was sent that could leave anything behind.
-      if (this.#told(slot, lease, heldMs, 'clean')) this.#house.rest(slot, this.#house.clock.now());
     } else {
       void this.#clean(slot, lease, heldMs, session.cancelling !== true);
     }

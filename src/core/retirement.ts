@@ -9,8 +9,6 @@ import { lostText } from './lease.ts';
 import type { Slot } from './slot.ts';
 import { STATE_NAMES, State } from './states.ts';
 
-/** How long a connection that nobody wants may hold its place while what runs on it is cancelled. */
-export const CANCEL_MS = 1_000;
 /** How long a goodbye may take before the socket is cut (DESIGN B12). */
 const GOODBYE_MS = 1_000;
 /** How long a driver may take to report a cut socket gone; after that it has broken its word and the slot is written off. */

@@ -4,17 +4,13 @@
 import type { Timer } from '../contracts/clock.ts';
 import type { Session } from '../contracts/driver.ts';
 import { FROZEN_MS, LATE_MS } from '../foundation/deadlines.ts';
+import { BEAT_MS } from './bounds.ts';
 import type { Household } from './household.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 
 /** Due times are not looked at more often than this. */
 const SHORTEST_MS = 5;
-/**
- * While anything is idle somebody looks this often: only a timer that was due while the process was frozen can tell that it was, since a
- * stopped process sees both its clocks run on. No less often than a freeze is long that counts as one.
- */
-export const BEAT_MS = 1_000;
 /** Keep-alive pings are spread over the last tenth of their period. */
 const JITTER = 0.1;
 

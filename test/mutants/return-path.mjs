@@ -48,7 +48,7 @@ export const returnPathMutants = [
   {
     name: 'return: tracked, and dirty is read the wrong way round',
     file: 'src/core/recycler.ts',
-    find: 'this.#tracks && session.dirty === false',
+    find: 'this.#tracks && slot.session?.dirty === false',
     replace: 'this.#tracks && session.dirty === true',
     suites: ['model', 'core/tracked'],
   },
@@ -104,21 +104,21 @@ export const returnPathMutants = [
   },
   {
     name: 'cancel: it is over before the reply has been read',
-    file: 'src/pg/session.ts',
+    file: 'src/pg/canceller.ts',
     find: "over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));",
     replace: 'over = true;',
     suites: ['postgres/returning'],
   },
   {
     name: 'cancel: the socket of the request is not waited for',
-    file: 'src/pg/session.ts',
+    file: 'src/pg/canceller.ts',
     find: "await step('cancel', sendCancel(target, this.#cancels.signal));",
     replace: 'sendCancel(target, this.#cancels.signal).catch(() => {});',
     suites: ['postgres/late-cancel'],
   },
   {
     name: 'cancel: it is sent once more after the end of the statement',
-    file: 'src/pg/session.ts',
+    file: 'src/pg/canceller.ts',
     find: "over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));",
     replace:
       "over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));\n      if (over) sendCancel(target, this.#cancels.signal).catch(() => {});",
@@ -126,7 +126,7 @@ export const returnPathMutants = [
   },
   {
     name: 'cancel: it is sent once and not again, though it hit nothing',
-    file: 'src/pg/session.ts',
+    file: 'src/pg/canceller.ts',
     find: 'this.#within(reply, CANCEL_AGAIN_MS)',
     replace: 'this.#within(reply, 1e9)',
     suites: ['postgres/returning'],
@@ -224,7 +224,7 @@ export const returnPathMutants = [
   },
   {
     name: 'freeze: nobody looks often enough to notice one',
-    file: 'src/core/upkeep.ts',
+    file: 'src/core/bounds.ts',
     find: 'export const BEAT_MS = 1_000;',
     replace: 'export const BEAT_MS = 10_000;',
     suites: ['core/freeze'],
