@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../contracts/clock.ts';
 import { type CancelTarget, sendCancel } from './cancel.ts';
+import type { Exchange } from './exchange.ts';
 import type { Outstanding } from './outstanding.ts';
 import type { PgInternals } from './shapes.ts';
 import { step } from './steps.ts';
@@ -16,6 +17,7 @@ export class Canceller {
   settling: Promise<boolean> | undefined = undefined;
   readonly #inside: PgInternals;
   readonly #outstanding: Outstanding;
+  readonly #exchange: Exchange;
   readonly #clock: Clock;
   readonly #stream: (() => Socket) | undefined;
   readonly #busy: () => boolean;
@@ -27,12 +29,14 @@ export class Canceller {
   constructor(
     inside: PgInternals,
     outstanding: Outstanding,
+    exchange: Exchange,
     clock: Clock,
     stream: (() => Socket) | undefined,
     busy: () => boolean,
   ) {
     this.#inside = inside;
     this.#outstanding = outstanding;
+    this.#exchange = exchange;
     this.#clock = clock;
     this.#stream = stream;
     this.#busy = busy;
@@ -84,14 +88,15 @@ export class Canceller {
     // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
     reply.catch(() => {});
     if (over) {
+      this.#exchange.finish(false);
       await step('reply', reply);
       return false;
     }
-    const target = this.#cancelTarget();
     // A request that overtook its statement hit nothing, and one hits one of several that are queued: it is sent again until
     // all has been read.
     for (let over = false; !over; ) {
-      await step('cancel', sendCancel(target, this.#cancels.signal));
+      if (!this.#exchange.finish(this.#outstanding.active))
+        await step('cancel', sendCancel(this.#cancelTarget(), this.#cancels.signal));
       over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));
     }
     return true;

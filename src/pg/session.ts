@@ -8,6 +8,7 @@ import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../contracts/driver.ts';
 import { Canceller } from './canceller.ts';
 import type { Sentences } from './condemn.ts';
+import { Exchange } from './exchange.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
 import { NamedStatements } from './named-statements.ts';
 import { Outstanding } from './outstanding.ts';
@@ -99,7 +100,9 @@ export class PgSession implements Session {
     this.#tracks = parts.tracks;
     this.#watch = parts.watch;
     this.#backend = parts.backend;
-    this.#canceller = new Canceller(this.#inside, this.#outstanding, clock, parts.stream, () => this.status === 'busy');
+    const exchange = new Exchange(this.#connection);
+    const busy = (): boolean => this.status === 'busy';
+    this.#canceller = new Canceller(this.#inside, this.#outstanding, exchange, clock, parts.stream, busy);
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.
     this.#connection.prependListener('readyForQuery', (message) => {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';

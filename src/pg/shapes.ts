@@ -10,11 +10,16 @@ export interface WireEvents {
   prependListener(event: 'readyForQuery', listener: (message: { status?: string }) => void): unknown;
   prependListener(event: 'errorMessage', listener: (message: ServerError) => void): unknown;
   prependListener(event: 'end' | 'error', listener: () => void): unknown;
-  on(event: 'readyForQuery', listener: () => void): unknown;
+  on(event: 'readyForQuery' | 'copyInResponse', listener: () => void): unknown;
   on(event: 'commandComplete', listener: (message: { text: string }) => void): unknown;
+  on(event: 'errorMessage', listener: () => void): unknown;
   on(event: 'parameterStatus', listener: (message: { parameterName: string; parameterValue: string }) => void): unknown;
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
-  removeListener(event: 'readyForQuery' | 'end' | 'error', listener: () => void): unknown;
+  removeListener(
+    event: 'readyForQuery' | 'commandComplete' | 'errorMessage' | 'end' | 'error',
+    listener: () => void,
+  ): unknown;
+  emit(event: 'errorMessage', error: Error & ServerError): unknown;
 }
 
 /** What the server says of an error; pg makes its `DatabaseError` of it. */
@@ -32,8 +37,12 @@ export interface PgConnection extends WireEvents {
   query(text: string): void;
   parse(query: { text: string; name?: string }, more?: boolean): void;
   bind(statement: { statement?: string }, more?: boolean): void;
+  describe(what: { type: string; name?: string }, more?: boolean): void;
+  execute(what: { portal?: string; rows?: number }, more?: boolean): void;
   close(what: { type: string; name?: string }, more?: boolean): void;
+  flush(): void;
   sync(): void;
+  sendCopyFail(reason: string): void;
   end(): void;
 }
 

@@ -112,8 +112,8 @@ export const returnPathMutants = [
   {
     name: 'cancel: the socket of the request is not waited for',
     file: 'src/pg/canceller.ts',
-    find: "await step('cancel', sendCancel(target, this.#cancels.signal));",
-    replace: 'sendCancel(target, this.#cancels.signal).catch(() => {});',
+    find: "await step('cancel', sendCancel(this.#cancelTarget(), this.#cancels.signal));",
+    replace: 'sendCancel(this.#cancelTarget(), this.#cancels.signal).catch(() => {});',
     suites: ['postgres/late-cancel'],
   },
   {
@@ -121,7 +121,7 @@ export const returnPathMutants = [
     file: 'src/pg/canceller.ts',
     find: "over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));",
     replace:
-      "over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));\n      if (over) sendCancel(target, this.#cancels.signal).catch(() => {});",
+      "over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));\n      if (over) sendCancel(this.#cancelTarget(), this.#cancels.signal).catch(() => {});",
     suites: ['postgres/late-cancel'],
   },
   {
@@ -129,6 +129,20 @@ export const returnPathMutants = [
     file: 'src/pg/canceller.ts',
     find: 'this.#within(reply, CANCEL_AGAIN_MS)',
     replace: 'this.#within(reply, 1e9)',
+    suites: ['postgres/returning'],
+  },
+  {
+    name: 'cancel: what an open portal sends after its end is sent',
+    file: 'src/pg/exchange.ts',
+    find: 'for (const part of PARTS) connection[part] = () => {};',
+    replace: '',
+    suites: ['postgres/returning'],
+  },
+  {
+    name: 'cancel: a portal that is open is asked for its end twice',
+    file: 'src/pg/exchange.ts',
+    find: 'if (this.#owed > 0) return copying;',
+    replace: 'if (this.#owed > 1) return copying;',
     suites: ['postgres/returning'],
   },
   {

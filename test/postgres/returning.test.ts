@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import pg from 'pg';
+import Cursor from 'pg-cursor';
 import { type Pool, type PoolOptions, QueryTimeoutError, StrayTransactionError } from '../../src/doors/index.ts';
 import { eventually, pidOf, type Reports, rejection, reports, withClient, withPool, withServer } from './harness.ts';
 
@@ -17,6 +18,9 @@ interface Fixture extends Reports {
 }
 
 /** A pool of one connection, so that the next borrower meets what the last one left. */
+/** Whoever waited for the bound on a return would be long in coming. */
+const PATIENT = { returnTimeoutMs: 60_000 };
+
 function fixture(t: TestContext, options: PoolOptions = {}): Fixture {
   const heard = reports();
   const outcomes: string[] = [];
@@ -207,8 +211,8 @@ test('a statement that cannot be cancelled within returnTimeoutMs costs the conn
   assert.equal(pool.stats().returnsBad, 1);
 });
 
-test('COPY FROM STDIN left open never reaches the next borrower, and costs a bounded time', async (t) => {
-  const { pool } = fixture(t, { returnTimeoutMs: 300 });
+test('COPY FROM STDIN left open is ended at its return, and the same connection is lent', async (t) => {
+  const { pool, outcomes } = fixture(t, PATIENT);
   const lease = await pool.acquire();
   await lease.query('CREATE TEMP TABLE filled (n int)');
   // pg answers the CopyInResponse of a plain query with CopyFail; a submittable that holds its breath leaves it open.
@@ -228,9 +232,9 @@ test('COPY FROM STDIN left open never reaches the next borrower, and costs a bou
     return rowCount === 1;
   });
   lease.release();
-  assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
-  const { size, idle } = pool.snapshot();
-  assert.deepEqual({ size, idle }, { size: 1, idle: 1 });
+  assert.deepEqual((await pool.query('SELECT count(*)::int AS n FROM filled')).rows, [{ n: 0 }]);
+  assert.equal(pool.stats().connects, 1);
+  assert.deepEqual(outcomes, ['cancelled', 'clean']);
 });
 
 test('COPY FROM STDIN as a plain query fails and leaves the connection at rest', async (t) => {
@@ -246,8 +250,8 @@ test('COPY FROM STDIN as a plain query fails and leaves the connection at rest',
   assert.equal(pool.stats().connects, 1);
 });
 
-test('a portal left open with rows to come never reaches the next borrower', async (t) => {
-  const { pool } = fixture(t, { returnTimeoutMs: 300 });
+test('a portal left open with rows to come is ended at its return, and the same connection is lent', async (t) => {
+  const { pool, outcomes } = fixture(t, PATIENT);
   const lease = await pool.acquire();
   let suspended = (): void => {};
   const whenSuspended = new Promise<void>((resolve) => {
@@ -277,7 +281,89 @@ test('a portal left open with rows to come never reaches the next borrower', asy
   await whenSuspended;
   lease.release();
   assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
-  assert.equal(pool.snapshot().size, 1);
+  assert.equal(pool.stats().connects, 1);
+  assert.deepEqual(outcomes, ['cancelled', 'clean']);
+});
+
+test('a cursor that was opened and never read, and one that is read on after its return, end there and reach nobody else', async (t) => {
+  const { pool, outcomes } = fixture(t, PATIENT);
+  for (const readFirst of [false, true]) {
+    const client = await pool.connect();
+    const cursor = client.query(new Cursor('SELECT n FROM generate_series(1, 1000) AS n'));
+    if (readFirst) assert.equal((await cursor.read(3)).length, 3);
+    client.release();
+    const late = rejection(cursor.read(5), Error);
+    const next = Array.from({ length: 3 }, (_, n) => pool.query('SELECT $1::int AS n', [n]));
+    assert.deepEqual(
+      (await Promise.all(next)).map(({ rows }) => rows),
+      [[{ n: 0 }], [{ n: 1 }], [{ n: 2 }]],
+    );
+    assert.match((await late).message, /given up before its end/);
+    assert.match((await rejection(cursor.read(5), Error)).message, /given up before its end/);
+  }
+  assert.equal(pool.stats().connects, 1);
+  assert.deepEqual(outcomes, ['cancelled', 'clean', 'clean', 'clean', 'cancelled', 'clean', 'clean', 'clean']);
+});
+
+test('a cursor whose rows still come, or fail, when it is given back ends as well, inside a transaction and outside', async (t) => {
+  const { pool } = fixture(t, PATIENT);
+  for (const begin of ['', 'BEGIN']) {
+    for (const text of [
+      'SELECT n, pg_sleep(0.05) FROM generate_series(1, 3) AS n',
+      'SELECT 1 / (n - 2) FROM generate_series(1, 3) AS n',
+    ]) {
+      const client = await pool.connect();
+      if (begin !== '') await client.query(begin);
+      const cursor = client.query(new Cursor(text));
+      const rows = cursor.read(10).catch((error: unknown) => error);
+      client.release();
+      assert.deepEqual((await pool.query("SELECT 'next' AS name")).rows, [{ name: 'next' }]);
+      assert.deepEqual((await pool.query({ name: 'mine', text: 'SELECT 2 AS two' })).rows, [{ two: 2 }]);
+      await rows;
+    }
+  }
+  assert.equal(pool.stats().connects, 1);
+});
+
+test('a statement that failed and whose owner never asks for the end of its reply is ended at its return', async (t) => {
+  const { pool, outcomes } = fixture(t, PATIENT);
+  const lease = await pool.acquire();
+  let failed = (): void => {};
+  const whenFailed = new Promise<void>((resolve) => {
+    failed = resolve;
+  });
+  const careless: pg.Submittable & { [handler: string]: unknown } = {
+    submit(connection: pg.Connection) {
+      const wire = connection as unknown as { parse(query: { text: string }): void; flush(): void };
+      wire.parse({ text: 'SELECT nothing_of_that_name' });
+      wire.flush();
+    },
+    handleError: () => failed(),
+    handleReadyForQuery() {},
+  };
+  lease.query(careless);
+  await whenFailed;
+  lease.release();
+  assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+  assert.equal(pool.stats().connects, 1);
+  assert.deepEqual(outcomes, ['clean', 'clean']);
+});
+
+test('a query that fetches its rows in parts is rejected when it is given back in the middle: some rows are not all of them', async (t) => {
+  const { pool } = fixture(t, PATIENT);
+  const config = { text: 'SELECT n, pg_sleep(0.01) FROM generate_series(1, 1000) AS n', rows: 5 };
+  for (const begin of ['SELECT 1', 'BEGIN']) {
+    const client = await pool.connect();
+    await client.query(begin);
+    const parts = client.query(config);
+    setTimeout(() => client.release(), 100);
+    assert.match((await rejection(parts, Error)).message, /given up before its end|canceling statement/);
+    assert.deepEqual((await pool.query("SELECT 'next' AS name")).rows, [{ name: 'next' }]);
+  }
+  const late = pool.query({ ...config, timeoutMs: 100 });
+  await rejection(late, QueryTimeoutError);
+  assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+  assert.equal(pool.stats().connects, 1);
 });
 
 test("with reset: 'rollback' session settings and temporary tables stay", async (t) => {
