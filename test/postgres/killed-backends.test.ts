@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { ConnectionLostError, type Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { eventually, freshName, killBackend, pidOf, withClient, withPool, withServer } from './harness.ts';
+import { Ledger } from './ledger.ts';
 
 const MAX = 2;
 const WAITERS = 4;
@@ -237,29 +238,7 @@ test('idle sessions that are killed as borrowers come: each is served or told th
 
 test('sessions are killed again and again under a load of transactions: what was acknowledged is there, and nothing else', async (t) => {
   const pool = withPool(t, { ...server.config, max: 4, name: freshName() });
-  const acknowledged = new Set<number>();
-  const uncertain = new Set<number>();
-  let next = 0;
-  let stop = false;
-  const borrowers = Array.from({ length: 8 }, async () => {
-    while (!stop) {
-      next += 1;
-      const n = next;
-      await pool
-        .transaction(async (tx) => {
-          await tx.query('INSERT INTO acknowledged VALUES ($1)', [n]);
-          await tx.query('SELECT pg_sleep(0.002)');
-        })
-        .then(
-          () => acknowledged.add(n),
-          (error: unknown) => {
-            assert.ok(error instanceof ConnectionLostError, String(error));
-            uncertain.add(n);
-          },
-        );
-      assert.ok(pool.snapshot().size <= 4);
-    }
-  });
+  const ledger = new Ledger(pool, 'acknowledged', () => assert.ok(pool.snapshot().size <= 4));
   let killed = 0;
   while (killed < 20) {
     const { rowCount } = await admin.query(
@@ -267,23 +246,11 @@ test('sessions are killed again and again under a load of transactions: what was
       [pool.name],
     );
     killed += rowCount ?? 0;
-    const before = acknowledged.size;
-    await eventually('the load goes on', () => acknowledged.size >= before + 5);
+    await ledger.more(5);
   }
-  stop = true;
-  await Promise.all(borrowers);
-  const { rows } = await admin.query<{ n: number }>('SELECT n FROM acknowledged');
-  const found = new Set(rows.map(({ n }) => n));
-  assert.deepEqual(
-    [...acknowledged].filter((n) => !found.has(n)),
-    [],
-  );
-  assert.deepEqual(
-    [...found].filter((n) => !acknowledged.has(n) && !uncertain.has(n)),
-    [],
-  );
-  t.diagnostic(`${killed} killed; ${acknowledged.size} acknowledged, ${uncertain.size} told that it was lost`);
-  assert.ok(uncertain.size <= killed, `${uncertain.size} were told of ${killed} losses`);
+  await ledger.settle(admin);
+  t.diagnostic(`${killed} killed; ${ledger.summary}`);
+  assert.ok(ledger.lost <= killed, `${ledger.lost} were told of ${killed} losses`);
   const { connects, connectsFailed, connectionsLost, size, requestsFailed } = pool.stats();
   assert.deepEqual([connects, requestsFailed], [connectsFailed + connectionsLost + size, {}]);
 });

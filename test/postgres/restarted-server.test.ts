@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { ConnectionLostError, type Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { backends, eventually, withClient, withPool, withServer } from './harness.ts';
+import { Ledger } from './ledger.ts';
 
 // A crash of the server alone loses no commit that was written.
 const server = await withServer(test, { url: false, settings: { synchronous_commit: 'on' } });
@@ -80,45 +81,14 @@ for (const mode of ['fast', 'immediate'] as const) {
     const name = `load_${mode}`;
     await table(t, name);
     const one = await pool(t, { min: 1, max: 4 }).open();
-    const acknowledged = new Set<number>();
-    const uncertain = new Set<number>();
-    let next = 0;
-    let stop = false;
-    const borrowers = Array.from({ length: 8 }, async () => {
-      while (!stop) {
-        next += 1;
-        const n = next;
-        await one
-          .transaction(async (tx) => {
-            await tx.query(`INSERT INTO ${name} VALUES ($1)`, [n]);
-          })
-          .then(
-            () => acknowledged.add(n),
-            (error: unknown) => {
-              assert.ok(error instanceof ConnectionLostError, String(error));
-              uncertain.add(n);
-            },
-          );
-      }
-    });
-    await eventually('a hundred are through', () => acknowledged.size >= 100);
+    const ledger = new Ledger(one, name);
+    await ledger.more(100);
     await server.restart(mode);
-    const before = acknowledged.size;
-    await eventually('a hundred more are through', () => acknowledged.size >= before + 100);
-    stop = true;
-    await Promise.all(borrowers);
-    const rows = new Set(await found(t, name));
-    assert.deepEqual(
-      [...acknowledged].filter((n) => !rows.has(n)),
-      [],
-    );
-    assert.deepEqual(
-      [...rows].filter((n) => !acknowledged.has(n) && !uncertain.has(n)),
-      [],
-    );
-    t.diagnostic(`${acknowledged.size} acknowledged, ${uncertain.size} told that they were lost`);
+    await ledger.more(100);
+    await ledger.settle(await withClient(t, server.config));
+    t.diagnostic(ledger.summary);
     // Only those that had a connection; who waits for one is never told.
-    assert.ok(uncertain.size <= 8, `${uncertain.size} were lost`);
+    assert.ok(ledger.lost <= 8, `${ledger.lost} were lost`);
     assert.deepEqual(one.stats().requestsFailed, {});
     await comesToRest(t, one);
   });
