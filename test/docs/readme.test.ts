@@ -7,7 +7,8 @@ import { dirname, join, posix } from 'node:path';
 import test from 'node:test';
 import { rows, section } from '../laws/document.ts';
 import { filesBelow, read, root } from '../laws/tree.ts';
-import { anchors, definitions, links } from './links.ts';
+import { lines } from '../peers/probes/lines.ts';
+import { anchors, definitions, type Link, links } from './links.ts';
 import { unproven } from './proofs.ts';
 
 const PEERS = ['`pg.Pool`', 'postgres.js', 'psycopg_pool'];
@@ -18,6 +19,26 @@ const readmes = ['README.md', 'README.zh-CN.md'] as const;
 
 function truth(path: Readme): readonly (readonly string[])[] {
   return rows(section(read(path), TABLE[path]));
+}
+
+/** The names of the probes that run on a peer, without its version, by the file in which they are. */
+function probesOn(file: string): readonly string[] {
+  const text = read(file);
+  return lines
+    .filter(({ number }) => text.includes(`\nprobe(${number}, {`))
+    .flatMap(({ number, probe, theirs }) =>
+      Object.entries(theirs).map(([peer, fault]) => `${number}. ${peer}: ${probe}: ${fault}`),
+    );
+}
+
+/** What is said of a peer has its own source, or a probe of that very name. */
+function unsourced({ target, title }: Omit<Link, 'text'>): string | undefined {
+  if (/^https:\/\/\S+$/.test(target)) return undefined;
+  const isProbe = /^test\/peers\/probes\/[\w-]+\.ts$/.test(target) && existsSync(join(root, target));
+  if (!isProbe) return `${target} is no source`;
+  return title !== undefined && probesOn(target).includes(title)
+    ? undefined
+    : `no probe in ${target} is called "${title}"`;
 }
 
 function faults(path: Readme, row: readonly string[]): string[] {
@@ -34,8 +55,9 @@ function faults(path: Readme, row: readonly string[]): string[] {
   for (const [n, peer] of peers.entries()) {
     const sources = links(peer, defined);
     if (sources.length === 0) found.push(`${what}: nothing shows what is said of ${PEERS[n]}`);
-    for (const { target } of sources) {
-      if (!/^https:\/\/\S+$/.test(target)) found.push(`${what}: ${target} is no source`);
+    for (const source of sources) {
+      const fault = unsourced(source);
+      if (fault !== undefined) found.push(`${what}: ${fault}`);
     }
   }
   return found;
@@ -62,6 +84,9 @@ test('a row of the truth table without proof, source or cell is seen', () => {
   assert.equal(faultsOf('x', ours, peer, 'hangs', peer), 1);
   assert.equal(faultsOf('x', ours, peer, peer), 1);
   assert.equal(faultsOf('x', peer, peer, ours, peer), 2);
+  const probed = { target: 'test/peers/probes/statements.ts', title: '13. pg: no such probe' };
+  assert.match(String(unsourced(probed)), /no probe in/);
+  assert.match(String(unsourced({ ...probed, target: 'test/peers/probes/gone.ts' })), /is no source/);
   assert.match(String(unproven({ target: 'test/core/smoke.test.ts', title: 'no such name' })), /no test in/);
 });
 
