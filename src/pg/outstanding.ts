@@ -6,6 +6,8 @@ import type { PgConnection, PgInternals } from './shapes.ts';
 export class Outstanding {
   readonly #inside: PgInternals;
   readonly #connection: PgConnection;
+  /** What would be queued if that were not held. */
+  #held: unknown[] | undefined;
 
   constructor(inside: PgInternals) {
     this.#inside = inside;
@@ -24,7 +26,7 @@ export class Outstanding {
 
   /** What was given to pg last: it is being answered, or the last in the queue. */
   get latest(): unknown {
-    return this.#queue.at(-1) ?? this.#inside._sentQueryQueue?.at(-1) ?? this.current;
+    return this.#held?.at(-1) ?? this.#queue.at(-1) ?? this.#inside._sentQueryQueue?.at(-1) ?? this.current;
   }
 
   /** What is being answered. */
@@ -41,28 +43,39 @@ export class Outstanding {
 
   /** Takes a statement that was not begun out of the queue; false if it is not there. */
   withdraw(statement: unknown): boolean {
-    const at = this.#queue.indexOf(statement);
-    if (at !== -1) this.#queue.splice(at, 1);
-    return at !== -1;
+    for (const waiting of [this.#queue, this.#held ?? []]) {
+      const at = waiting.indexOf(statement);
+      if (at === -1) continue;
+      waiting.splice(at, 1);
+      return true;
+    }
+    return false;
   }
 
   /**
-   * Keeps what is queued from being begun, until the returned function is called; it is called by itself when the connection ends, ahead of
-   * pg, which tells all that it has.
+   * Keeps what is queued, or comes to be, from being begun, until the returned function is called; it is called by itself when the
+   * connection ends, ahead of pg, which tells all that it has.
    */
   hold(): () => void {
     const connection = this.#connection;
+    const inside = this.#inside;
+    const pulse = inside._pulseQueryQueue;
     const held = this.#queue.splice(0);
+    this.#held = held;
+    inside._pulseQueryQueue = () => void held.push(...this.#queue.splice(0));
     const putBack = (): void => {
+      if (this.#held === undefined) return;
+      this.#held = undefined;
       connection.removeListener('end', putBack);
       connection.removeListener('error', putBack);
-      this.#queue.unshift(...held.splice(0));
+      inside._pulseQueryQueue = pulse;
+      this.#queue.unshift(...held);
     };
     connection.prependListener('end', putBack);
     connection.prependListener('error', putBack);
     return () => {
       putBack();
-      this.#inside._pulseQueryQueue();
+      inside._pulseQueryQueue();
     };
   }
 

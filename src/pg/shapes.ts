@@ -67,7 +67,7 @@ export interface PgInternals {
   readonly activeQuery?: unknown;
   readonly queryQueue?: unknown[];
   /** Begins what is queued, if it can. */
-  _pulseQueryQueue(): void;
+  _pulseQueryQueue: () => void;
   readonly _queryable?: boolean;
   readonly _ending?: boolean;
   readonly _ended?: boolean;

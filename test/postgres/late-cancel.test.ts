@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import Cursor from 'pg-cursor';
 import type { Pool } from '../../src/doors/index.ts';
 import { type FaultProxy, faultProxy } from '../../src/testing/fault-proxy.ts';
 import { eventually, pidOf, withClient, withPool, withServer } from './harness.ts';
@@ -68,6 +69,21 @@ test('one for a query that was aborted hits nothing that comes later', async (t)
   abort.abort();
   await refused;
   await goesOn();
+});
+
+test('one for a query of a lease hits nothing that its client, or a cursor, begins meanwhile', async (t) => {
+  const { pool, proxy } = await fixture(t);
+  const lease = await pool.acquire();
+  for (const later of [() => lease.client.query(LATER), () => lease.query(new Cursor(LATER)).read(1)]) {
+    await proxy.lateCancel(WAY_MS);
+    const abort = new AbortController();
+    const refused = assert.rejects(lease.query({ text: 'SELECT pg_sleep(0.1)', signal: abort.signal }));
+    abort.abort();
+    await refused;
+    await later();
+  }
+  lease.release();
+  assert.deepEqual([proxy.cancels, pool.stats().connects], [2, 1]);
 });
 
 test('a connection whose statement has ended is not lent while the request is on its way', async (t) => {

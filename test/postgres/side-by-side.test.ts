@@ -49,6 +49,21 @@ test('one that is given up while it waits behind another is not sent, and the ot
   lease.release();
 });
 
+test('two that are given up in one turn: the second is not sent when the cancel of the first has ended', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const lease = await pool.acquire();
+  await lease.query('CREATE TEMPORARY TABLE unwanted (n int)');
+  const aborts = [new AbortController(), new AbortController()] as const;
+  const both = Promise.allSettled([
+    lease.query({ text: 'SELECT pg_sleep(5)', signal: aborts[0].signal }),
+    lease.query({ text: 'INSERT INTO unwanted VALUES (1)', signal: aborts[1].signal }),
+  ]);
+  for (const abort of aborts) abort.abort();
+  await both;
+  assert.deepEqual((await lease.query('SELECT * FROM unwanted')).rows, []);
+  lease.release();
+});
+
 test('a lease that is given back with statements under way and one of them given up is clean for the next', async (t) => {
   const pool = withPool(t, { ...server.config, max: 1 });
   const lease = await pool.acquire();
