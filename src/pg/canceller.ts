@@ -88,15 +88,14 @@ export class Canceller {
     // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
     reply.catch(() => {});
     if (over) {
-      this.#exchange.finish(false);
+      this.#exchange.finish();
       await step('reply', reply);
       return false;
     }
     // A request that overtook its statement hit nothing, and one hits one of several that are queued: it is sent again until
     // all has been read.
     for (let over = false; !over; ) {
-      if (!this.#exchange.finish(this.#outstanding.active))
-        await step('cancel', sendCancel(this.#cancelTarget(), this.#cancels.signal));
+      if (!this.#exchange.finish()) await step('cancel', sendCancel(this.#cancelTarget(), this.#cancels.signal));
       over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));
     }
     return true;
