@@ -67,9 +67,12 @@ export class Canceller {
     return this.#settleBy(() => this.#settle().finally(release));
   }
 
-  /** Calls `begin`, which never throws, at once or when the cancel under way has arrived: it would hit what is begun before. */
+  /**
+   * Calls `begin`, which never throws, at once or when the cancel under way has arrived: it would hit what is begun before. What pg is kept
+   * from beginning may join the others there, whose order is that in which they were asked.
+   */
   whenSettled(begin: () => void): void {
-    if (this.settling === undefined) begin();
+    if (this.settling === undefined || this.#outstanding.holding) begin();
     else this.#whenSettled.push(begin);
   }
 
