@@ -36,7 +36,9 @@ async function answer(question: Question): Promise<Answer> {
     case 'fault':
       return NETWORK_FAULTS[question.name](proxy, question.draw).then(() => undefined);
     case 'living': {
-      const open = new Set(proxy.connections.filter((one) => one.open).map(({ serverPort }) => serverPort));
+      // A backend that is stopped keeps its row, and its port may be that of a cancel request by now.
+      const sessions = proxy.connections.filter(({ open, kind }) => open && kind === 'session');
+      const open = new Set(sessions.map(({ serverPort }) => serverPort));
       return question.serverPorts.filter((one) => open.has(one)).length;
     }
     case 'figures': {
