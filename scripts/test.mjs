@@ -16,7 +16,7 @@ import { add, judge, noTests } from './tally.mjs';
 const SUITES = [
   { folder: 'test/laws', modes: ['laws', 'quick'], concurrency: 2, boundS: 60 },
   { folder: 'test/core', modes: ['quick'], concurrency: 2, boundS: 60 },
-  { folder: 'test/matrix', modes: ['quick'], concurrency: 2, boundS: 180 },
+  { folder: 'test/matrix', modes: ['quick'], concurrency: 2, boundS: 300 },
   { folder: 'test/model', modes: ['quick'], concurrency: 2, boundS: 300 },
   { folder: 'test/pool', modes: ['quick'], concurrency: 2, boundS: 60 },
   { folder: 'test/testing', modes: ['quick'], concurrency: 2, boundS: 120 },
