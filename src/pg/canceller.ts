@@ -67,9 +67,12 @@ export class Canceller {
     return this.#settleBy(() => this.#settle().finally(release));
   }
 
-  /** Calls `begin`, which never throws, at once or when the cancel under way has arrived: it would hit what is begun before. */
+  /**
+   * Calls `begin`, which never throws, at once or when the cancel under way has arrived: it would hit what is begun before. What pg is kept
+   * from beginning may join the others there, whose order is that in which they were asked.
+   */
   whenSettled(begin: () => void): void {
-    if (this.settling === undefined) begin();
+    if (this.settling === undefined || this.#outstanding.holding) begin();
     else this.#whenSettled.push(begin);
   }
 
@@ -88,15 +91,14 @@ export class Canceller {
     // When the cancel fails nobody waits for it any more, and the end of the session must not become an unhandled rejection.
     reply.catch(() => {});
     if (over) {
-      this.#exchange.finish(false);
+      this.#exchange.finish();
       await step('reply', reply);
       return false;
     }
     // A request that overtook its statement hit nothing, and one hits one of several that are queued: it is sent again until
     // all has been read.
     for (let over = false; !over; ) {
-      if (!this.#exchange.finish(this.#outstanding.active))
-        await step('cancel', sendCancel(this.#cancelTarget(), this.#cancels.signal));
+      if (!this.#exchange.finish()) await step('cancel', sendCancel(this.#cancelTarget(), this.#cancels.signal));
       over = await step('reply', this.#within(reply, CANCEL_AGAIN_MS));
     }
     return true;

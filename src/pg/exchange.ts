@@ -1,6 +1,7 @@
 // Whose turn it is on one connection: the server's, which was asked for the end of its reply, or ours, since a portal or a COPY is open that
 // nobody continues. Owns how the latter is ended: a cancel finds nothing running there. Knows nothing of who gave it up.
 
+import type { Outstanding } from './outstanding.ts';
 import type { PgConnection, ServerError } from './shapes.ts';
 
 /** Each of pg's methods that sends a part of a statement. */
@@ -10,6 +11,7 @@ const GIVEN_UP = 'the statement was given up before its end';
 
 export class Exchange {
   readonly #connection: PgConnection;
+  readonly #outstanding: Outstanding;
   /** Ends of replies that were asked for and have not come. */
   #owed = 0;
   /** The server waits for rows. */
@@ -19,8 +21,9 @@ export class Exchange {
   /** How it ended was told by the server. */
   #told = false;
 
-  constructor(connection: PgConnection) {
+  constructor(connection: PgConnection, outstanding: Outstanding) {
     this.#connection = connection;
+    this.#outstanding = outstanding;
     const { query, sync } = connection;
     connection.query = (text) => {
       this.#owed += 1;
@@ -38,25 +41,24 @@ export class Exchange {
       this.#owed = Math.max(0, this.#owed - 1);
       this.#copying = false;
       if (this.#unmute === undefined) return;
-      // To its owner the rows that are there must not look like all of them.
-      if (!this.#told) connection.emit('errorMessage', givenUp());
+      // To its owner the rows that are there must not look like all of them. A query that pg refused unsent is no longer there, and an
+      // error that is nobody's pg takes for the end of the connection.
+      if (!this.#told && outstanding.active) connection.emit('errorMessage', givenUp());
       this.#unmute();
       this.#unmute = undefined;
     });
   }
 
-  /**
-   * Asks for the end of the reply that is open; false if that was done before, and is up to the server. `answering`: pg still has the
-   * statement, and no error of it.
-   */
-  finish(answering: boolean): boolean {
+  /** Asks for the end of the reply that is open; false if that was done before, and is up to the server. */
+  finish(): boolean {
     const copying = this.#copying;
     this.#copying = false;
     if (copying) this.#connection.sendCopyFail(GIVEN_UP);
     if (this.#owed > 0) return copying;
     this.#connection.sync();
     this.#mute();
-    this.#told = !answering;
+    // Of what has failed pg has told already.
+    this.#told = !this.#outstanding.active;
     return true;
   }
 

@@ -24,6 +24,11 @@ export class Outstanding {
     return this.#queue.length + (this.#inside._sentQueryQueue?.length ?? 0);
   }
 
+  /** What is begun now is kept until the hold ends. */
+  get holding(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** What was given to pg last: it is being answered, or the last in the queue. */
   get latest(): unknown {
     return this.#held?.at(-1) ?? this.#queue.at(-1) ?? this.#inside._sentQueryQueue?.at(-1) ?? this.current;

@@ -100,7 +100,7 @@ export class PgSession implements Session {
     this.#tracks = parts.tracks;
     this.#watch = parts.watch;
     this.#backend = parts.backend;
-    const exchange = new Exchange(this.#connection);
+    const exchange = new Exchange(this.#connection, this.#outstanding);
     const busy = (): boolean => this.status === 'busy';
     this.#canceller = new Canceller(this.#inside, this.#outstanding, exchange, clock, parts.stream, busy);
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.

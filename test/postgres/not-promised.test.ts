@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { QueryTimeoutError } from '../../src/doors/index.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import Cursor from 'pg-cursor';
+import { ConnectionLostError, QueryTimeoutError } from '../../src/doors/index.ts';
 import { backends, eventually, killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
 import { throughProxy } from './through-proxy.ts';
 
@@ -75,4 +77,44 @@ test('a session that no cancel request reached runs on, on the server, when its 
   // An administrator can still end it.
   await killBackend(admin, pid);
   await eventually('one session is left', async () => (await backends(admin, pool.name)) === 1);
+});
+
+test('a cursor whose line goes dead between two reads is not found out: to the server it waits for its reader', async (t) => {
+  const { proxy, pool } = await throughProxy(t, { config: server.config, probes: 1 }, { max: 2, silentAfterMs: 400 });
+  const leases = [await pool.acquire(), await pool.acquire()] as const;
+  const cursor = leases[0].query(new Cursor('SELECT generate_series(1, 1000)'));
+  await cursor.read(5);
+  await Promise.all(proxy.connections.map((line) => line.stall('toClient')));
+  const read = cursor.read(5).catch(String);
+  await rejection(leases[1].query('SELECT 1'), ConnectionLostError);
+  assert.equal(leases[0].signal.aborted, false, 'a statement without a cursor was found out meanwhile');
+  // Whoever bounds it is told, and the connection is replaced.
+  leases[0].release(true);
+  await read;
+  leases[1].release();
+});
+
+test('a cursor whose connection died is never closed: pg-cursor waits for the end of a reply, with the pool or without', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const client = await pool.connect();
+  const pid = await pidOf(client);
+  const cursor = client.query(new Cursor('SELECT generate_series(1, 1000)'));
+  await cursor.read(5);
+  const end = new Promise<void>((resolve) => client.once('end', resolve));
+  await killBackend(admin, pid);
+  await end;
+  await rejection(cursor.read(5), Error);
+  let closed = false;
+  cursor.close().then(
+    () => {
+      closed = true;
+    },
+    () => {
+      closed = true;
+    },
+  );
+  client.release();
+  await pool.query('SELECT 1');
+  await turn();
+  assert.equal(closed, false);
 });

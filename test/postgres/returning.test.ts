@@ -250,6 +250,23 @@ test('COPY FROM STDIN as a plain query fails and leaves the connection at rest',
   assert.equal(pool.stats().connects, 1);
 });
 
+test('a query that pg refuses unsent costs no connection, though it is given back in the same turn', async (t) => {
+  const { pool } = fixture(t);
+  const client = await pool.connect();
+  await client.query({ name: 'one', text: 'SELECT 1 AS one' });
+  const refused = rejection(client.query({ name: 'one', text: 'SELECT 2 AS two' }), Error);
+  const behind = client.query('SELECT 3 AS three').catch(() => {}); // run or given up: it must not be awaited for ever
+  client.release();
+  assert.match((await refused).message, /unique/);
+  await behind;
+  const lease = await pool.acquire();
+  const worse = rejection(lease.query('SELECT $1::int', 'no array' as never), Error);
+  lease.release();
+  assert.match((await worse).message, /array/);
+  assert.deepEqual((await pool.query('SELECT 4 AS four')).rows, [{ four: 4 }]);
+  assert.equal(pool.stats().connects, 1);
+});
+
 test('a portal left open with rows to come is ended at its return, and the same connection is lent', async (t) => {
   const { pool, outcomes } = fixture(t, PATIENT);
   const lease = await pool.acquire();

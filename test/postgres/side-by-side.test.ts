@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import Cursor from 'pg-cursor';
 import { ConnectionLostError, QueryTimeoutError } from '../../src/doors/index.ts';
 import { faultProxy } from '../../src/testing/fault-proxy.ts';
 import { eventually, killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
@@ -118,4 +119,20 @@ test('what was asked while a cancel was on its way is begun in the turn in which
   assert.equal(idle, false);
   assert.deepEqual((await waiting).rows, [{ two: 2 }]);
   assert.deepEqual(await Promise.all(asked), ['cancelled', 'cancelled']);
+});
+
+test('what is asked while a cancel is on its way is run in the order in which it was asked, by whichever way', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const lease = await pool.acquire();
+  await lease.query('CREATE TEMP TABLE seen (n int)');
+  await rejection(lease.query({ text: 'SELECT pg_sleep(5)', timeoutMs: 20 }), QueryTimeoutError);
+  const count = 'SELECT count(*)::int AS n FROM seen';
+  const asked = [
+    lease.query('INSERT INTO seen VALUES (1)').then(({ rowCount }) => rowCount),
+    lease.client.query(count).then(({ rows }) => rows),
+    lease.query({ text: 'INSERT INTO seen VALUES (2)', timeoutMs: 60_000 }).then(({ rowCount }) => rowCount),
+    lease.query(new Cursor(count)).read(2),
+  ];
+  assert.deepEqual(await Promise.all(asked), [1, [{ n: 1 }], 1, [{ n: 2 }]]);
+  lease.release();
 });
