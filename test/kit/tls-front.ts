@@ -35,7 +35,9 @@ export interface TlsFront {
   /** What came through TLS, and what in the clear. */
   readonly cancels: { encrypted: number; clear: number };
   readonly sessions: { encrypted: number; clear: number };
-  /** From now on TLS is refused to whoever asks. */
+  /** How many began with a handshake, without asking for TLS first. */
+  readonly direct: number;
+  /** From now on TLS is refused to whoever asks. What he says after that counts, and is answered by nobody. */
   refusing: boolean;
   close(): Promise<void>;
 }
@@ -50,9 +52,12 @@ export async function tlsFront(server: { host: string; port: number }): Promise<
     socket.on('close', () => sockets.delete(socket));
     return socket;
   };
-  const pass = (client: Socket, first: Buffer, encrypted: boolean): void => {
+  const count = (first: Buffer, encrypted: boolean): void => {
     const counted = first.readInt32BE(4) === CANCEL_CODE ? cancels : sessions;
     counted[encrypted ? 'encrypted' : 'clear'] += 1;
+  };
+  const pass = (client: Socket, first: Buffer, encrypted: boolean): void => {
+    count(first, encrypted);
     const upstream = keep(connect(server.port, server.host));
     upstream.write(first);
     client.pipe(upstream).pipe(client);
@@ -67,14 +72,21 @@ export async function tlsFront(server: { host: string; port: number }): Promise<
   // What has begun with a handshake goes to a listener that expects one: a byte that was read cannot be put back before it.
   const direct = createTlsServer({ key: KEY, cert: CERTIFICATE, ALPNProtocols: ['postgresql'] }, receive);
   const directPort = await listen(direct);
+  let handshakes = 0;
   const handOn = (raw: Socket, first: Buffer): void => {
+    handshakes += 1;
     const inner = keep(connect(directPort, '127.0.0.1'));
     inner.write(first);
     raw.pipe(inner).pipe(raw);
     raw.on('close', () => inner.destroy());
     inner.on('close', () => raw.end());
   };
-  const front: { refusing: boolean } = { refusing: false };
+  const front = {
+    refusing: false,
+    get direct(): number {
+      return handshakes;
+    },
+  };
   const listener = createServer((raw) => {
     keep(raw).once('data', (data: Buffer) => {
       if (data[0] === HANDSHAKE) {
@@ -82,14 +94,19 @@ export async function tlsFront(server: { host: string; port: number }): Promise<
       } else if (data.readInt32BE(4) !== TLS_CODE) {
         pass(raw, data, false);
       } else if (front.refusing) {
-        raw.end('N');
+        // As PostgreSQL does it: whoever is content without TLS goes on over the same line.
+        raw.write('N');
+        raw.once('data', (next: Buffer) => {
+          count(next, false);
+          raw.end();
+        });
       } else {
         upgrade(raw);
       }
     });
   });
   const port = await listen(listener);
-  return Object.assign(front, {
+  const parts = {
     host: '127.0.0.1',
     port,
     cancels,
@@ -99,7 +116,8 @@ export async function tlsFront(server: { host: string; port: number }): Promise<
         listener.close(() => direct.close(() => resolve()));
         for (const socket of sockets) socket.destroy();
       }),
-  });
+  };
+  return Object.assign(front, parts);
 }
 
 /** Resolves with the port. */

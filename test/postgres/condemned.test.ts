@@ -75,6 +75,8 @@ test('a connection that is condemned inside a transaction is replaced without a 
   assert.notEqual(await one.use(pidOf), pid);
   assert.deepEqual((await one.query('SELECT * FROM written')).rows, []);
   assert.equal(one.stats().rolledBack, 0);
+  // A rollback that was tried and failed is not counted, but it is told.
+  assert.deepEqual(heard.said, []);
 });
 
 test('the user decides otherwise, by SQLSTATE and by class; the SQLSTATE wins', async (t) => {

@@ -105,18 +105,25 @@ test('a plan that no longer fits its table fails once and works then', async (t)
 test('inside a failed transaction nothing is forgotten wrongly: after the rollback the name works', async (t) => {
   const lease = await borrowed(t);
   await works(lease);
+  const prepared = async (): Promise<unknown[]> =>
+    (await lease.query('SELECT name, prepare_time::text FROM pg_prepared_statements')).rows;
+  const before = await prepared();
   await lease.query('BEGIN');
   await rejection(lease.query('SELECT 1 / 0'), Error);
   assert.equal(Reflect.get(await rejection(lease.query({ ...named, values: [1] }), Error), 'code'), '25P02');
   await lease.query('ROLLBACK');
   await works(lease);
+  assert.deepEqual(await prepared(), before, 'it was not prepared anew');
 });
 
-test("reset: 'discard' and DISCARD ALL in a reset function clear pg's memory with the server's", async (t) => {
-  for (const reset of [
-    'discard',
+for (const [name, reset] of [
+  ["reset: 'discard' clears", 'discard'],
+  [
+    'DISCARD ALL in a reset function clears',
     (client: { query(text: string): Promise<unknown> }) => client.query('DISCARD ALL'),
-  ] as const) {
+  ],
+] as const) {
+  test(`${name} pg's memory with the server's`, async (t) => {
     const pool: Pool = withPool(t, { ...server.config, max: 1, reset });
     const pid = await pool.use(async (lease) => {
       await works(lease);
@@ -124,8 +131,8 @@ test("reset: 'discard' and DISCARD ALL in a reset function clear pg's memory wit
     });
     await pool.use(works);
     assert.equal(await pool.use(pidOf), pid);
-  }
-});
+  });
+}
 
 test('a raw client has the same memory', async (t) => {
   const pool = withPool(t, { ...server.config, max: 1 });

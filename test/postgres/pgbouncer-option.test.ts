@@ -195,8 +195,13 @@ test("pooler: 'session' says nothing, names the server's process and cleans as o
 
 test("pooler: 'session' with reset: 'tracked' undoes what was changed and leaves alone what was not", async (t) => {
   const { pool, told } = await through(t, 'session', { max: 1, reset: 'tracked', pooler: 'session' });
-  await pool.use((lease) => lease.query("SET statement_timeout = '9s'"));
-  assert.deepEqual((await pool.query('SHOW statement_timeout')).rows, [{ statement_timeout: '0' }]);
+  const undone = await logged(/^CLOSE ALL/, async () => {
+    await pool.query('SELECT 1');
+    await pool.use((lease) => lease.query("SET statement_timeout = '9s'"));
+    assert.deepEqual((await pool.query('SHOW statement_timeout')).rows, [{ statement_timeout: '0' }]);
+    await pool.query('SELECT 2');
+  });
+  assert.equal(undone.length, 1, undone.join('\n'));
   await pool.use((lease) => lease.query('SELECT pg_advisory_lock(4713)'));
   await eventually('the lock is gone', async () => {
     const { rowCount } = await admin().query("SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713");

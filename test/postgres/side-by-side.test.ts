@@ -5,7 +5,7 @@ import test from 'node:test';
 import Cursor from 'pg-cursor';
 import { ConnectionLostError, QueryTimeoutError } from '../../src/doors/index.ts';
 import { faultProxy } from '../../src/testing/fault-proxy.ts';
-import { killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
+import { eventually, killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);
@@ -80,14 +80,24 @@ test('a lease that is given back with statements under way and one of them given
 });
 
 test('a connection that dies while a statement is held back tells that one too', async (t) => {
-  const pool = withPool(t, { ...server.config, max: 1 });
+  const proxy = await faultProxy({ target: server.config });
+  t.after(() => proxy.close());
+  const pool = withPool(t, { ...server.config, host: proxy.host, port: proxy.port, max: 1 });
   const lease = await pool.acquire();
   const pid = await pidOf(lease);
-  const proxyless = lease.query({ text: 'SELECT pg_sleep(5)', timeoutMs: 20 }).catch(() => 'given up');
-  const held = rejection(lease.query('SELECT 1'), ConnectionLostError);
-  await Promise.all([proxyless, killBackend(admin, pid).catch(() => {})]);
-  lease.query('SELECT 2').catch(() => {});
-  await Promise.race([held, lease.query('SELECT 3').catch(() => {})]);
+  // The cancel of the first is on its way until all is over, and so long the second is held back.
+  await proxy.lateCancel(Infinity);
+  const givenUp = rejection(lease.query({ text: 'SELECT pg_sleep(5)', timeoutMs: 20 }), QueryTimeoutError);
+  let told: unknown;
+  lease.query('SELECT 1').catch((error: unknown) => {
+    told = error;
+  });
+  await givenUp;
+  assert.equal(lease.signal.aborted, false);
+  await killBackend(admin, pid);
+  await eventually('the one that was held back is told', () => told !== undefined);
+  assert.ok(told instanceof ConnectionLostError, String(told));
+  assert.equal(told.mayHaveExecuted, false);
   lease.release();
   assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
 });

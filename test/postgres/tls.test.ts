@@ -26,7 +26,8 @@ async function sleeping(): Promise<number> {
 
 for (const negotiation of ['postgres', 'direct'] as const) {
   test(`a statement of a TLS session (${negotiation}) is cancelled over TLS, and the connection stays`, async (t) => {
-    const { host, port, cancels, sessions } = await front(t);
+    const made = await front(t);
+    const { host, port, cancels, sessions } = made;
     const ssl = { ca: CERTIFICATE };
     const heard = reports();
     const one = withPool(t, {
@@ -46,6 +47,7 @@ for (const negotiation of ['postgres', 'direct'] as const) {
       { cancels, sessions },
       { cancels: { encrypted: 1, clear: 0 }, sessions: { encrypted: 1, clear: 0 } },
     );
+    assert.equal(made.direct, negotiation === 'direct' ? 2 : 0, 'the cancel asks for TLS as its session did');
     assert.deepEqual(heard.said, []);
   });
 }
