@@ -1,7 +1,7 @@
 // What pg still owes an answer to on one connection: the statement that is being answered, and those behind it, whatever pg's version calls
 // them. Owns that a statement can be taken out of the queue, and the queue be held, without pg losing one.
 
-import type { PgConnection, PgInternals } from './shapes.ts';
+import type { PgConnection, PgInternals, PgQuery } from './shapes.ts';
 
 export class Outstanding {
   readonly #inside: PgInternals;
@@ -46,12 +46,13 @@ export class Outstanding {
     return this.#inside._sentQueryQueue?.includes(statement) ?? false;
   }
 
-  /** Takes a statement that was not begun out of the queue; false if it is not there. */
+  /** Takes a statement that was not begun out of the queue, and tells pg's object for it, which may hold a timer; false if it is not there. */
   withdraw(statement: unknown): boolean {
     for (const waiting of [this.#queue, this.#held ?? []]) {
       const at = waiting.indexOf(statement);
       if (at === -1) continue;
       waiting.splice(at, 1);
+      (statement as PgQuery).handleError(new Error('it was given up before it was sent'), this.#connection);
       return true;
     }
     return false;

@@ -46,6 +46,11 @@ export interface PgConnection extends WireEvents {
   end(): void;
 }
 
+/** Whatever `client.query` takes into its queue. */
+export interface PgQuery {
+  handleError(error: Error, connection: PgConnection): void;
+}
+
 /** pg's `Client` from the inside. */
 export interface PgInternals {
   readonly connection: PgConnection;

@@ -5,7 +5,7 @@ import test from 'node:test';
 import Cursor from 'pg-cursor';
 import { ConnectionLostError, QueryTimeoutError } from '../../src/doors/index.ts';
 import { faultProxy } from '../../src/testing/fault-proxy.ts';
-import { eventually, killBackend, pidOf, rejection, withClient, withPool, withServer } from './harness.ts';
+import { eventually, killBackend, pidOf, rejection, runProgram, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);
@@ -63,6 +63,21 @@ test('two that are given up in one turn: the second is not sent when the cancel 
   await both;
   assert.deepEqual((await lease.query('SELECT * FROM unwanted')).rows, []);
   lease.release();
+});
+
+test('what is given up before it is sent leaves no timer of pg behind that would keep the process', async () => {
+  const program = `
+    const pool = new Pool({ ...config, max: 1, query_timeout: 60_000 });
+    const lease = await pool.acquire();
+    const aborts = [new AbortController(), new AbortController(), new AbortController()];
+    const all = Promise.allSettled(aborts.map(({ signal }) => lease.query({ text: 'SELECT pg_sleep(5)', signal })));
+    aborts[2].abort(); // waits in pg's queue
+    for (const abort of aborts) abort.abort(); // the second is held back by the cancel of the first
+    console.log((await all).map(({ status }) => status).join());
+    lease.release();
+    await pool.close();`;
+  const { code, stdout } = await runProgram(program, server.config);
+  assert.deepEqual([code, stdout.trim()], [0, 'rejected,rejected,rejected']);
 });
 
 test('a lease that is given back with statements under way and one of them given up is clean for the next', async (t) => {
