@@ -23,6 +23,7 @@ const CHAPTERS = {
   'How long to wait': ['acquireTimeoutMs', 'queryTimeoutMs', 'connectTimeoutMs', 'returnTimeoutMs'],
   'How long a connection lives': ['idleTimeoutMs', 'maxLifetimeMs', 'maxUses', 'idlePingMs'],
   'What happens to a connection': ['configure', 'check', 'checkAfterIdleMs', 'checkTimeoutMs', 'reset', 'condemn'],
+  Speed: ['speaker', 'prepare'],
   'When the server is away': ['reconnectTimeoutMs', 'onReconnectFailed', 'silentAfterMs', 'pooler'],
   'The process': ['autoOpen', 'allowExitOnIdle', 'dev'],
   'Names, reports and call sites': ['name', 'logger', 'callSites'],
@@ -129,7 +130,7 @@ function legal(spec) {
     case 'switch':
       return ['`true`', '`false`', ...spec.words.map((word) => `\`'${word}'\``)].join(', ');
     case 'word':
-      return spec.words.map((word) => `\`'${word}'\``).join(', ');
+      return [...spec.words.map((word) => `\`'${word}'\``), ...(spec.orFalse ? ['`false`'] : [])].join(', ');
     case 'record':
       return `object such as \`${spec.example}\``;
     case 'choice':

@@ -170,6 +170,20 @@ export interface EngineOptions<C = unknown, P = unknown> {
   pooler?: 'auto' | 'none' | 'session' | 'transaction' | undefined;
 
   /**
+   * Who speaks on the wire for `pool.query()`, `lease.query()` and `tx.query()`. `'auto'` (default; in `oxbow/pg` `'pg'`): the pool's own
+   * codec, two to three times as fast, wherever that can be no difference but speed: pg is one of the versions it was tested with, the client is
+   * its own unpatched one, and the statement an ordinary one; everywhere else, and for raw clients always, pg itself. `'pg'`: always pg.
+   */
+  speaker?: 'auto' | 'pg' | undefined;
+
+  /**
+   * Whether statements that are used again get a name of their own on the server, which then parses and plans them once per connection.
+   * `'auto'` (default; in `oxbow/pg` false): a text that was used five times through `query()` (psycopg's rule), at most 100 per connection.
+   * `'always'`: from the first use. `false`: only those that you name. Nothing is prepared behind a transaction pooler.
+   */
+  prepare?: 'auto' | 'always' | false | undefined;
+
+  /**
    * How many connects may be in flight while the server is healthy; while it refuses, one at a time. Default 3 (psycopg's
    * workers), legal 1 to 10 000. Raise it for a pool that has to fill fast from a far server.
    */

@@ -59,10 +59,11 @@ export interface SwitchSpec extends Common {
   readonly words: readonly string[];
 }
 
-/** One of `words`. */
+/** One of `words`, or false where `orFalse`. */
 export interface WordSpec extends Common {
   readonly kind: 'word';
   readonly words: readonly string[];
+  readonly orFalse?: boolean;
 }
 
 /** An object whose keys are the user's; the part that knows them looks at it more closely. */

@@ -25,8 +25,12 @@ export function readOption(given: string, value: unknown, spec: OptionSpec, alia
       throw new OptionError(given, value, `${words} or a function`);
     }
     case 'word':
-      if (spec.words.some((word) => word === value)) return value;
-      throw new OptionError(given, value, spec.words.map((word) => `'${word}'`).join(', '));
+      if (spec.words.some((word) => word === value) || (spec.orFalse === true && value === false)) return value;
+      throw new OptionError(
+        given,
+        value,
+        [...spec.words.map((word) => `'${word}'`), ...(spec.orFalse === true ? ['false'] : [])].join(', '),
+      );
     case 'record':
       if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
       throw new OptionError(given, value, `an object such as ${spec.example}`);

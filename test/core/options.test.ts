@@ -74,6 +74,8 @@ const DEFAULTS: Record<OptionName, readonly [unknown, unknown]> = {
   silentAfterMs: [30_000, Infinity],
   condemn: [undefined, undefined],
   pooler: ['auto', 'auto'],
+  speaker: ['auto', 'pg'],
+  prepare: ['auto', false],
   connectConcurrency: [3, 3],
   reconnectTimeoutMs: [300_000, 300_000],
   onReconnectFailed: [undefined, undefined],
@@ -214,7 +216,10 @@ describe('each option that is no number', () => {
 
       const bad: unknown[] = [null, 5, Number.NaN, Symbol('x'), 5n, []];
       if (spec.kind !== 'record') bad.push({});
-      if (spec.kind !== 'flag' && spec.kind !== 'switch') bad.push(true, false);
+      if (spec.kind === 'word' && spec.orFalse === true) {
+        assert.equal(resultFor(name, { [name]: false }), false);
+        bad.push(true);
+      } else if (spec.kind !== 'flag' && spec.kind !== 'switch') bad.push(true, false);
       if (spec.kind !== 'text') bad.push('x', 'true');
       else bad.push(fn);
       if (spec.kind === 'text' && spec.min > 0) bad.push('', 'x'.repeat(spec.max + 1));
@@ -250,6 +255,13 @@ describe('each option that is no number', () => {
     }
     for (const pooler of [true, fn, 'statement', 1]) {
       assert.match(refusal({ pooler }).message, /expected 'auto', 'none', 'session', 'transaction'/);
+    }
+  });
+
+  it('prepare is one of its words, or false, and nothing else', () => {
+    for (const prepare of ['auto', 'always', false]) assert.equal(resolve({ prepare }).engine.prepare, prepare);
+    for (const prepare of [true, fn, 'never', 1]) {
+      assert.match(refusal({ prepare }).message, /expected 'auto', 'always', false/);
     }
   });
 

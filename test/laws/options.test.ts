@@ -32,7 +32,7 @@ function legalOf(spec: OptionSpec): string {
     case 'switch':
       return ['`true`', '`false`', ...spec.words.map((word) => `\`'${word}'\``)].join(', ');
     case 'word':
-      return spec.words.map((word) => `\`'${word}'\``).join(', ');
+      return [...spec.words.map((word) => `\`'${word}'\``), ...(spec.orFalse === true ? ['`false`'] : [])].join(', ');
     case 'record':
       return 'object';
     case 'choice':
