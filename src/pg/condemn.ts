@@ -67,7 +67,9 @@ const READ_ONLY = /^\s*(?:begin|start|set)\b[^;]*(?:\b|_)read[\s_]+only\b/i;
 const FOR_THE_SESSION = /\b(?:session\s+characteristics|default_transaction_read_only)\b/i;
 
 /** What a statement says about writing in what follows it: nothing, not in this transaction, or not in this session. */
-export function declaresReadOnly(text: string): 'no' | 'transaction' | 'session' {
+export type ReadOnly = 'no' | 'transaction' | 'session';
+
+export function declaresReadOnly(text: string): ReadOnly {
   if (!READ_ONLY.test(text)) return 'no';
   return FOR_THE_SESSION.test(text) ? 'session' : 'transaction';
 }

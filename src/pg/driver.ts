@@ -13,7 +13,9 @@ import { backendOf, isPooled, type PoolerOption, type Tell, TransactionPooler, w
 import { PgSession } from './session.ts';
 import { type ClientClass, internals, isPgClient, type PgConnection } from './shapes.ts';
 import { destroyed } from './socket-end.ts';
+import { Speakers } from './speakers.ts';
 import { step } from './steps.ts';
+import type { Prepare } from './texts.ts';
 import { TraceMemory, Tracks } from './tracks.ts';
 
 export interface PgDriverOptions {
@@ -40,6 +42,10 @@ export interface PgDriverOptions {
   readonly pooler?: PoolerOption | undefined;
   /** What is to be said about a pooler. */
   readonly tell?: Tell | undefined;
+  /** Default `pg`: pg speaks for every query. */
+  readonly speaker?: 'auto' | 'pg' | undefined;
+  /** Default false: nothing is prepared by itself. */
+  readonly prepare?: Prepare | undefined;
   /** The connection string was given as nothing: "undefined", "empty". */
   readonly unset?: string | undefined;
 }
@@ -52,6 +58,7 @@ export class PgDriver implements Driver<PgSession> {
   readonly #thrown = new WeakMap<object, string>();
   readonly #memory: TraceMemory | undefined;
   readonly #transactions: TransactionPooler;
+  readonly #speakers: Speakers;
   /** Whether there is a pooler at each place that was ever connected to. */
   readonly #pooled = new Map<string, boolean>();
   #toldOfPooler = false;
@@ -59,6 +66,7 @@ export class PgDriver implements Driver<PgSession> {
   constructor(options: PgDriverOptions) {
     this.#options = options;
     this.#memory = options.reset === 'tracked' ? new TraceMemory() : undefined;
+    this.#speakers = new Speakers(options.speaker ?? 'pg', options.prepare ?? false);
     this.#transactions = new TransactionPooler((message) => options.tell?.(message));
   }
 
@@ -105,8 +113,9 @@ export class PgDriver implements Driver<PgSession> {
     // Nothing that a statement leaves behind is ours behind a transaction pooler, nor could it be undone.
     const tracks = this.#memory === undefined || backend === null ? undefined : new Tracks(this.#memory);
     const watch = backend === null ? this.#transactions : undefined;
+    const speaking = this.#speakers.of(client, backend === null);
     const given = { clock, deadline, queryTimeoutMs, returnTimeoutMs, pool: name, condemn };
-    return new PgSession(client, { ...given, parameters, tracks, watch, backend, stream });
+    return new PgSession(client, { ...given, parameters, tracks, watch, backend, stream, speaking });
   }
 
   /** The server's process behind the session; undefined: as its key says; null: behind a transaction pooler there is none to name. */

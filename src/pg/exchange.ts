@@ -49,6 +49,11 @@ export class Exchange {
     });
   }
 
+  /** A statement went out, by others than pg, with the end of its reply asked for. */
+  asked(): void {
+    this.#owed += 1;
+  }
+
   /** Asks for the end of the reply that is open; false if that was done before, and is up to the server. */
   finish(): boolean {
     const copying = this.#copying;

@@ -59,7 +59,12 @@ export class NamedStatements {
 
   /** What is to be sent ahead of parsing a statement under this name. */
   parsing(name: string | undefined): void {
-    if (name !== undefined && this.#doubtful.delete(name)) this.#closeOnServer(name);
+    if (name !== undefined && this.doubted(name)) this.#closeOnServer(name);
+  }
+
+  /** Whether the name has to be closed on the server before it is parsed; asked once, by whoever does that. */
+  doubted(name: string): boolean {
+    return this.#doubtful.delete(name);
   }
 
   /**

@@ -7,7 +7,9 @@ import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../contracts/driver.ts';
 import { Canceller } from './canceller.ts';
-import type { Sentences } from './condemn.ts';
+import { Codec } from './codec.ts';
+import { CodecQuery } from './codec-query.ts';
+import { declaresReadOnly, type Sentences } from './condemn.ts';
 import { Exchange } from './exchange.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
 import { NamedStatements } from './named-statements.ts';
@@ -15,7 +17,9 @@ import { Outstanding } from './outstanding.ts';
 import { deadlineBy } from './plain-deadline.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
 import { destroyed } from './socket-end.ts';
+import { Speaker, type Speaking } from './speaker.ts';
 import { step } from './steps.ts';
+import type { Text } from './texts.ts';
 import type { Tracks } from './tracks.ts';
 import { roleOf, Verdict } from './verdict.ts';
 
@@ -37,6 +41,8 @@ export interface PgSessionParts {
   /** What the server reported of itself while the session began. */
   readonly parameters?: ReadonlyMap<string, string> | undefined;
   readonly condemn?: Sentences | undefined;
+  /** What the codec needs to speak; pg does for all otherwise. */
+  readonly speaking?: Speaking | undefined;
   /** Who watches what statements leave behind; nobody does otherwise. */
   readonly tracks?: Tracks | undefined;
   /** Sees each text before it is sent. */
@@ -73,8 +79,13 @@ export class PgSession implements Session {
   readonly #watch: PgSessionParts['watch'];
   readonly #backend: number | null | undefined;
   readonly #canceller: Canceller;
+  readonly #exchange: Exchange;
+  readonly #codec: Codec | undefined;
+  readonly #speaker: Speaker | undefined;
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
+  /** pg has sent something since the session was idle last: it may have changed a definition. */
+  #unsettled = false;
   #fatal = false;
   /** Somebody has said goodbye on the wire. */
   #ended = false;
@@ -100,13 +111,16 @@ export class PgSession implements Session {
     this.#tracks = parts.tracks;
     this.#watch = parts.watch;
     this.#backend = parts.backend;
-    const exchange = new Exchange(this.#connection, this.#outstanding);
+    this.#exchange = new Exchange(this.#connection, this.#outstanding);
     const busy = (): boolean => this.status === 'busy';
-    this.#canceller = new Canceller(this.#inside, this.#outstanding, exchange, clock, parts.stream, busy);
+    this.#canceller = new Canceller(this.#inside, this.#outstanding, this.#exchange, clock, parts.stream, busy);
     // Ahead of pg's own listener: that calls the borrower's callback, who may give the client back in it.
     this.#connection.prependListener('readyForQuery', (message) => {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';
-      if (this.#atRest === 'idle') this.#verdict.atRest();
+      if (this.#atRest === 'idle') {
+        this.#verdict.atRest();
+        this.#unsettled = false;
+      }
       this.quietSince = clock.now();
     });
     this.#connection.prependListener('errorMessage', (message) => {
@@ -116,6 +130,11 @@ export class PgSession implements Session {
     client.on('error', (error) => this.#end(error));
     client.on('end', () => this.#end(new Error('the connection was ended')));
     this.#noteStatements();
+    const { speaking } = parts;
+    if (speaking === undefined) return;
+    this.#codec = new Codec(this.#inside, speaking.parts, speaking.out);
+    const sending = (text: Text): void => this.#sending(text);
+    this.#speaker = new Speaker(this.#inside, this.#codec, this.#named, speaking, sending);
   }
 
   get pid(): number | undefined {
@@ -193,7 +212,18 @@ export class PgSession implements Session {
     return doingsOf(result.rows, others);
   }
 
+  /** Has the codec ask; undefined if pg has to, and nothing was done. */
+  speak(query: unknown, values: unknown): Promise<pg.QueryResult> | undefined {
+    const speaker = this.#speaker;
+    if (speaker === undefined || this.#ended || this.settling !== undefined || this.#outstanding.queued > 0)
+      return undefined;
+    return speaker.speak(query, values, this.#atRest === 'idle', this.#unsettled) as
+      | Promise<pg.QueryResult>
+      | undefined;
+  }
+
   settle(): Promise<boolean> {
+    this.#codec?.forgo();
     return this.#canceller.settle();
   }
 
@@ -214,6 +244,7 @@ export class PgSession implements Session {
 
   /** Ends one statement and no other; resolves when that is done. */
   giveUp(statement: unknown): Promise<unknown> {
+    if (statement instanceof CodecQuery) statement.forgo();
     return this.#canceller.giveUp(statement);
   }
 
@@ -289,8 +320,21 @@ export class PgSession implements Session {
   }
 
   #note(text: string): void {
+    this.#verdict.sending(declaresReadOnly(text));
+    this.#unsettled = true;
+    this.#noted(text);
+  }
+
+  /** The codec sends it. */
+  #sending({ text, declares }: Text): void {
+    this.#verdict.sending(declares);
+    this.#tracks?.running(text);
+    this.#exchange.asked();
+    this.#noted(text);
+  }
+
+  #noted(text: string): void {
     this.#statement = text;
-    this.#verdict.sending(text);
     this.#watch?.sending(text);
     // What is given to a dead socket is not sent; that it is dead shows a turn later.
     if (this.#connection.stream.writable) this.sent += 1;

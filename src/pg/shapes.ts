@@ -20,6 +20,10 @@ export interface WireEvents {
     listener: () => void,
   ): unknown;
   emit(event: 'errorMessage', error: Error & ServerError): unknown;
+  emit(
+    event: 'readyForQuery',
+    message: { readonly name: string; readonly length: number; readonly status: string },
+  ): unknown;
 }
 
 /** What the server says of an error; pg makes its `DatabaseError` of it. */
@@ -27,11 +31,15 @@ export interface ServerError {
   readonly severity?: string;
   readonly code?: string;
   readonly message?: string;
+  /** The server's own function that said so. */
+  readonly routine?: string;
 }
 
 /** pg's `Connection`: one socket and the statements that pg believes the server knows. */
 export interface PgConnection extends WireEvents {
   readonly stream: Socket;
+  /** Somebody listens to each message. */
+  readonly _emitMessage?: boolean;
   parsedStatements: Record<string, string>;
   submittedNamedStatements?: Record<string, string>;
   query(text: string): void;
@@ -45,6 +53,46 @@ export interface PgConnection extends WireEvents {
   sendCopyFail(reason: string): void;
   end(): void;
 }
+
+/** Makes a value of the text of a column. */
+export type TypeParser = (text: string) => unknown;
+
+/** pg's type parsers: those of a query, a client or all of pg. */
+export interface Types {
+  getTypeParser(oid: number, format: 'text'): TypeParser;
+}
+
+/** A column of a result, as pg-protocol makes it. */
+export interface PgField {
+  readonly name: string;
+  readonly dataTypeID: number;
+}
+
+export type FieldClass = new (
+  name: string,
+  tableID: number,
+  columnID: number,
+  dataTypeID: number,
+  dataTypeSize: number,
+  dataTypeModifier: number,
+  format: 'text',
+) => PgField;
+
+/** pg's `Result`, those parts of it included that nobody should look at. */
+export interface PgResult {
+  command: string | null;
+  rowCount: number | null;
+  oid: number | null;
+  rows: unknown[];
+  fields: PgField[];
+  _parsers: TypeParser[] | undefined;
+  _types: Types | undefined;
+  _prebuiltEmptyResultObject: Record<string, null> | null;
+  readonly rowAsArray: boolean;
+  addCommandComplete(message: { text: string }): void;
+}
+
+export type ResultClass = new (rowMode: string | undefined, types: Types | undefined) => PgResult;
 
 /** Whatever `client.query` takes into its queue. */
 export interface PgQuery {
@@ -64,9 +112,15 @@ export interface PgInternals {
   /** pg ≥ 8.17. */
   readonly sslNegotiation?: string;
   /** True between a ReadyForQuery and the next statement. */
-  readonly readyForQuery?: boolean;
+  readyForQuery?: boolean;
+  /** A statement was sent: pg tells when there is none left. */
+  hasExecuted?: boolean;
+  readonly query: unknown;
+  readonly pipeline?: boolean;
+  readonly binary?: boolean;
+  readonly _types?: Types;
   /** pg ≥ 8.17; earlier the names had no underscore. */
-  readonly _activeQuery?: unknown;
+  _activeQuery?: unknown;
   readonly _queryQueue?: unknown[];
   readonly _sentQueryQueue?: unknown[];
   readonly activeQuery?: unknown;

@@ -2,7 +2,7 @@
 // needs: what the server was when the connection was made, and whether its borrower asked for a read-only transaction.
 
 import type { Condemnation } from '../contracts/driver.ts';
-import { declaresReadOnly, isOwn, type Sentences, sentenceOf } from './condemn.ts';
+import { isOwn, type ReadOnly, type Sentences, sentenceOf } from './condemn.ts';
 import type { ServerError } from './shapes.ts';
 
 /** What a server is to its clients, as it says itself (from PostgreSQL 14 on). */
@@ -14,7 +14,7 @@ export class Verdict {
   condemnation: Condemnation | undefined;
   readonly #role: Role;
   readonly #own: Sentences;
-  #readOnly: 'no' | 'transaction' | 'session' = 'no';
+  #readOnly: ReadOnly = 'no';
 
   /** `role` is the server's at birth. */
   constructor(role: Role, own: Sentences) {
@@ -22,9 +22,8 @@ export class Verdict {
     this.#own = own;
   }
 
-  /** A statement is sent. */
-  sending(text: string): void {
-    const declared = declaresReadOnly(text);
+  /** A statement is sent that says so. */
+  sending(declared: ReadOnly): void {
     if (declared !== 'no' && this.#readOnly !== 'session') this.#readOnly = declared;
   }
 

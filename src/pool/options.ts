@@ -65,6 +65,8 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     reset: settings.reset,
     configures: hooks.configure !== undefined,
     pooler: options.pooler,
+    speaker: options.speaker,
+    prepare: options.prepare,
     unset: unsetServer(input, client),
   };
   return { options, client, settings, driving, hooks };

@@ -2,7 +2,7 @@
 // is cancelled behind the caller's back; how that is done is the session's business.
 
 import type pg from 'pg';
-import { ConnectionLostError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
+import { ConnectionLostError, isOxbowError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
 import { didYouMean, slipOf } from '../core/spelling.ts';
 import { timeLeft } from '../foundation/time-left.ts';
@@ -82,15 +82,20 @@ export async function runQuery(
 ): Promise<pg.QueryResult> {
   limits.signal?.throwIfAborted();
   const { sent } = session;
-  const run = (): Promise<pg.QueryResult> =>
-    isSubmittable(query)
-      ? submitted(session, query)
-      : session.client.query(untimed(session, query), values as unknown[]);
+  let spoken: Promise<pg.QueryResult> | undefined;
+  const run = (): Promise<pg.QueryResult> => {
+    if (isSubmittable(query)) return submitted(session, query);
+    // A driver of somebody else's has sessions that speak through their client only.
+    spoken = session.speak?.(query, values);
+    return spoken ?? session.client.query(untimed(session, query), values as unknown[]);
+  };
   try {
     if (limits.timeoutMs !== Infinity || limits.signal !== undefined)
       return await limited(session, run, limits, { waitedMs, label });
     return await begun(session, run);
   } catch (error) {
+    // It was made where the reply is read; whoever asked wants to see who asked. pg does the same.
+    if (spoken !== undefined && error instanceof Error && !isOxbowError(error)) Error.captureStackTrace(error);
     if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
       throw error;
     const why = error instanceof Error ? error.message : String(error);

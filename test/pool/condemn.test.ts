@@ -61,7 +61,7 @@ function verdictOn(role: 'primary' | 'standby' | 'unknown', ...texts: (string | 
   const verdict = new Verdict(role, {});
   for (const text of texts) {
     if (text === null) verdict.atRest();
-    else verdict.sending(text);
+    else verdict.sending(declaresReadOnly(text));
   }
   verdict.error(refused);
   return verdict.condemnation?.others;

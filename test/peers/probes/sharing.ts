@@ -192,7 +192,7 @@ const BYTES = 1 + 4 + 'SELECT 1'.length + 1;
 probe(18, {
   ours: async (t) => {
     const { proxy, config } = await withProxy(t);
-    const pool = withPool(t, { ...config, max: 1, acquireTimeoutMs: Number.POSITIVE_INFINITY });
+    const pool = withPool(t, { ...config, max: 1, acquireTimeoutMs: Number.POSITIVE_INFINITY, prepare: false });
     await pool.query('SELECT 0');
     const written = new Map<number, number>();
     proxy.observe((event) => {

@@ -1,0 +1,168 @@
+// What the rows of one statement look like: their columns, and how an object or an array is made of the bytes of a row. Owns that the
+// result is what pg would make of it: the same keys in the same order, each value through the type parser that is asked for anew at each
+// execution. Reads no other message.
+
+import type { FieldClass, PgField, TypeParser, Types } from './shapes.ts';
+
+/** Makes one row of the bytes behind the number of its columns. */
+export type RowMaker = (bytes: Buffer, at: number, parsers: readonly TypeParser[]) => unknown;
+
+/** A row maker is compiled for what comes again; below that, and beyond so many columns, a loop is cheaper. */
+const USES_BEFORE_COMPILING = 3;
+const COMPILED_COLUMNS_MAX = 200;
+
+/** Text as the wire has it: a kind of byte, four for a length, two for the number of columns. */
+const FIRST_COLUMN = 7;
+/** What follows a column's name: table, column number, type, size, modifier, format. */
+const AFTER_NAME = 18;
+
+interface Column {
+  readonly name: string;
+  readonly tableID: number;
+  readonly columnID: number;
+  readonly dataTypeID: number;
+  readonly dataTypeSize: number;
+  readonly dataTypeModifier: number;
+}
+
+export class Shape {
+  readonly #columns: readonly Column[];
+  readonly #names: readonly string[];
+  /** The message that told of it. */
+  readonly #described: Buffer;
+  /** As pg has it: every column null, to begin a row with. */
+  readonly #empty: Readonly<Record<string, null>>;
+  #uses = 0;
+  #objects: RowMaker | undefined;
+  #arrays: RowMaker | undefined;
+
+  /** Reads a RowDescription that begins at `at` and ends before `end`. */
+  constructor(bytes: Buffer, at: number, end: number) {
+    this.#described = Buffer.from(bytes.subarray(at, end));
+    this.#columns = columnsIn(bytes, at);
+    this.#names = this.#columns.map(({ name }) => name);
+    // Without a prototype a column called __proto__ is one like any other; so it stays in the copy.
+    const empty: Record<string, null> = Object.create(null);
+    for (const name of this.#names) empty[name] = null;
+    this.#empty = { ...empty };
+  }
+
+  /** Whether that message says the same. */
+  is(bytes: Buffer, at: number, end: number): boolean {
+    const described = this.#described;
+    if (end - at !== described.length) return false;
+    return bytes.compare(described, 0, described.length, at, end) === 0;
+  }
+
+  get columns(): number {
+    return this.#columns.length;
+  }
+
+  /** As pg gives them to the result: new ones each time, for it may be anybody's to change. */
+  fields(Field: FieldClass): PgField[] {
+    const fields: PgField[] = [];
+    for (const column of this.#columns) {
+      const { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier } = column;
+      fields.push(new Field(name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, 'text'));
+    }
+    return fields;
+  }
+
+  /** Never cached: a parser that is set later counts from then on, and some bring new ones for each query. */
+  parsers(types: Types): TypeParser[] {
+    const parsers: TypeParser[] = [];
+    for (const { dataTypeID } of this.#columns) parsers.push(types.getTypeParser(dataTypeID, 'text'));
+    return parsers;
+  }
+
+  /** What pg begins each row with. */
+  empty(): Record<string, null> {
+    return { ...this.#empty };
+  }
+
+  maker(asArrays: boolean): RowMaker {
+    this.#uses += 1;
+    if (this.#uses <= USES_BEFORE_COMPILING || this.#columns.length > COMPILED_COLUMNS_MAX)
+      return asArrays ? intoArray(this.#names.length) : intoObject(this.#names, this.#empty);
+    if (asArrays) {
+      this.#arrays ??= compiled(this.#names, true) ?? intoArray(this.#names.length);
+      return this.#arrays;
+    }
+    this.#objects ??= compiled(this.#names, false) ?? intoObject(this.#names, this.#empty);
+    return this.#objects;
+  }
+}
+
+function columnsIn(bytes: Buffer, start: number): Column[] {
+  const columns: Column[] = [];
+  const count = bytes.readUInt16BE(start + FIRST_COLUMN - 2);
+  let at = start + FIRST_COLUMN;
+  for (let n = 0; n < count; n += 1) {
+    const end = bytes.indexOf(0, at);
+    const name = bytes.toString('utf8', at, end);
+    at = end + 1;
+    columns.push({
+      name,
+      tableID: bytes.readUInt32BE(at),
+      columnID: bytes.readInt16BE(at + 4),
+      dataTypeID: bytes.readUInt32BE(at + 6),
+      dataTypeSize: bytes.readInt16BE(at + 10),
+      dataTypeModifier: bytes.readInt32BE(at + 12),
+    });
+    at += AFTER_NAME;
+  }
+  return columns;
+}
+
+function intoObject(names: readonly string[], empty: Readonly<Record<string, null>>): RowMaker {
+  return (bytes, start, parsers) => {
+    const row: Record<string, unknown> = { ...empty };
+    let at = start;
+    for (let n = 0; n < names.length; n += 1) {
+      const length = bytes.readInt32BE(at);
+      at += 4;
+      if (length < 0) row[names[n] as string] = null;
+      else {
+        row[names[n] as string] = (parsers as TypeParser[])[n]?.(bytes.toString('utf8', at, at + length));
+        at += length;
+      }
+    }
+    return row;
+  };
+}
+
+function intoArray(columns: number): RowMaker {
+  return (bytes, start, parsers) => {
+    const row: unknown[] = new Array(columns);
+    let at = start;
+    for (let n = 0; n < columns; n += 1) {
+      const length = bytes.readInt32BE(at);
+      at += 4;
+      if (length < 0) row[n] = null;
+      else {
+        row[n] = (parsers as TypeParser[])[n]?.(bytes.toString('utf8', at, at + length));
+        at += length;
+      }
+    }
+    return row;
+  };
+}
+
+/** One literal with the columns in their order. Undefined where the process forbids code from strings. */
+function compiled(names: readonly string[], asArrays: boolean): RowMaker | undefined {
+  const reads = names.map(
+    (_, n) =>
+      `l = b[p] << 24 | b[p + 1] << 16 | b[p + 2] << 8 | b[p + 3]; p += 4; let v${n} = null; ` +
+      `if (l >= 0) { v${n} = q[${n}](b.utf8Slice(p, p + l)); p += l; }`,
+  );
+  // In brackets __proto__ is a key like any other. A name that comes twice keeps its first place and its last value, as in pg.
+  const keys = names.map((name) => (name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)));
+  const row = asArrays
+    ? `[${names.map((_, n) => `v${n}`).join(', ')}]`
+    : `{ ${keys.map((key, n) => `${key}: v${n}`).join(', ')} }`;
+  try {
+    return new Function('b', 'p', 'q', `'use strict'; let l = 0;\n${reads.join('\n')}\nreturn ${row};`) as RowMaker;
+  } catch {
+    return undefined;
+  }
+}

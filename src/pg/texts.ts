@@ -1,0 +1,108 @@
+// What is known of the texts that a pool's queries have: read once per text. Owns the memory of them and its bounds, how often each was
+// used, and the names under which they are prepared; what a single connection knows of these is known there.
+
+import { declaresReadOnly, type ReadOnly } from './condemn.ts';
+import type { Shape } from './row-shape.ts';
+import { readSql } from './sql-tokens.ts';
+
+/** psycopg's rule: what is used so often is worth a name. */
+const USES_BEFORE_A_NAME = 5;
+
+/** Longer ones carry their data in themselves and hardly come again. */
+const LONGEST = 16_384;
+
+/** Distinct texts in each of two generations: a service has some hundreds. */
+const GENERATION = 1_000;
+
+/** After so many statements that were prepared and are not there, something stands in between that gives each statement another server. */
+const VANISHED_MAX = 3;
+
+/** What is planned once prepared, and changes no definition. */
+const PLANNED = new Set('select values table with insert update delete merge'.split(' '));
+/** What is sent as it is. */
+const PLAIN = new Set('begin start commit end rollback abort savepoint release set show'.split(' '));
+
+export interface Text {
+  readonly text: string;
+  /** One statement of a kind that the codec speaks: its reply holds nothing but rows and the word that it is complete. */
+  readonly ordinary: boolean;
+  /** Its plan may be kept on the server. */
+  readonly planned: boolean;
+  readonly declares: ReadOnly;
+  /** How often it was used. */
+  uses: number;
+  /** The name under which it is prepared by itself, once it has one. */
+  name: string | undefined;
+  /** What its rows looked like the last time. */
+  shape: Shape | undefined;
+  /** The first word of the server's report that it is complete. */
+  command: string | undefined;
+}
+
+function read(text: string): Text {
+  const [verb, ordinary, into] = judged(text);
+  const planned = ordinary && PLANNED.has(verb) && !((verb === 'select' || verb === 'with') && into);
+  const declares = declaresReadOnly(text);
+  return { text, ordinary, planned, declares, uses: 0, name: undefined, shape: undefined, command: undefined };
+}
+
+/** The first word, whether it is one ordinary statement, and whether the word INTO is in it: that of a SELECT makes a table. */
+function judged(text: string): [verb: string, ordinary: boolean, into: boolean] {
+  const reading = text.length > LONGEST || text.includes('\0') ? undefined : readSql(text, true);
+  const statements = reading?.statements.filter((tokens) => tokens.length > 0) ?? [];
+  const [tokens = []] = statements;
+  const first = tokens.find(({ kind, text: mark }) => kind !== 'mark' || mark !== '(');
+  const verb = first?.kind === 'word' ? first.text : '';
+  const ordinary = statements.length === 1 && reading?.twofold === false && (PLANNED.has(verb) || PLAIN.has(verb));
+  return [verb, ordinary, tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into')];
+}
+
+export type Prepare = 'auto' | 'always' | false;
+
+/** Shared by all sessions of a pool. */
+export class Texts {
+  #young = new Map<string, Text>();
+  #old = new Map<string, Text>();
+  #names = 0;
+  #vanished = 0;
+  readonly #prepare: Prepare;
+
+  constructor(prepare: Prepare = false) {
+    this.#prepare = prepare;
+  }
+
+  /** Whether texts are given names at all. */
+  get prepares(): boolean {
+    return this.#prepare !== false && this.#vanished < VANISHED_MAX;
+  }
+
+  of(text: string): Text {
+    const known = this.#young.get(text);
+    if (known !== undefined) return known;
+    const found = this.#old.get(text) ?? read(text);
+    // What carries its data in itself must not fill the memory.
+    if (text.length > LONGEST) return found;
+    if (this.#young.size >= GENERATION) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(text, found);
+    return found;
+  }
+
+  /** Counts a use; the name under which the text is to be prepared, if it is. */
+  use(text: Text): string | undefined {
+    if (!text.planned || !this.prepares) return undefined;
+    if (text.name !== undefined) return text.name;
+    text.uses += 1;
+    if (text.uses < USES_BEFORE_A_NAME && this.#prepare !== 'always') return undefined;
+    this.#names += 1;
+    text.name = `oxbow_${this.#names}`;
+    return text.name;
+  }
+
+  /** What a connection had prepared was not there. */
+  vanished(): void {
+    this.#vanished += 1;
+  }
+}
