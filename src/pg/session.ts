@@ -17,7 +17,7 @@ import { Outstanding } from './outstanding.ts';
 import { deadlineBy } from './plain-deadline.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
 import { destroyed } from './socket-end.ts';
-import { Speaker, type Speaking } from './speaker.ts';
+import { Speaker, type Speaking, type Spoken } from './speaker.ts';
 import { step } from './steps.ts';
 import type { Text } from './texts.ts';
 import type { Tracks } from './tracks.ts';
@@ -43,6 +43,8 @@ export interface PgSessionParts {
   readonly condemn?: Sentences | undefined;
   /** What the codec needs to speak; pg does for all otherwise. */
   readonly speaking?: Speaking | undefined;
+  /** Where it is counted who speaks. */
+  readonly spoken?: Spoken | undefined;
   /** Who watches what statements leave behind; nobody does otherwise. */
   readonly tracks?: Tracks | undefined;
   /** Sees each text before it is sent. */
@@ -82,6 +84,7 @@ export class PgSession implements Session {
   readonly #exchange: Exchange;
   readonly #codec: Codec | undefined;
   readonly #speaker: Speaker | undefined;
+  readonly #spoken: Spoken;
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
   /** pg has sent something since the session was idle last: it may have changed a definition. */
@@ -131,6 +134,7 @@ export class PgSession implements Session {
     client.on('end', () => this.#end(new Error('the connection was ended')));
     this.#noteStatements();
     const { speaking } = parts;
+    this.#spoken = parts.spoken ?? { byCodec: 0, byPg: 0, prepared: 0 };
     if (speaking === undefined) return;
     this.#codec = new Codec(this.#inside, speaking.parts, speaking.out);
     const sending = (text: Text): void => this.#sending(text);
@@ -214,12 +218,11 @@ export class PgSession implements Session {
 
   /** Has the codec ask; undefined if pg has to, and nothing was done. */
   speak(query: unknown, values: unknown): Promise<pg.QueryResult> | undefined {
-    const speaker = this.#speaker;
-    if (speaker === undefined || this.#ended || this.settling !== undefined || this.#outstanding.queued > 0)
-      return undefined;
-    return speaker.speak(query, values, this.#atRest === 'idle', this.#unsettled) as
-      | Promise<pg.QueryResult>
-      | undefined;
+    const can = !this.#ended && this.settling === undefined && this.#outstanding.queued === 0;
+    const idle = this.#atRest === 'idle';
+    const answer = can ? this.#speaker?.speak(query, values, idle, this.#unsettled) : undefined;
+    if (answer === undefined) this.#spoken.byPg += 1;
+    return answer as Promise<pg.QueryResult> | undefined;
   }
 
   settle(): Promise<boolean> {
