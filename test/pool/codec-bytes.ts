@@ -58,3 +58,37 @@ export function dataRow(values: readonly (string | null)[]): Buffer {
   });
   return message('D', int16(values.length), ...cells);
 }
+
+export function complete(tag: string): Buffer {
+  return message('C', cstring(tag));
+}
+
+export function ready(status: 'I' | 'T' | 'E' = 'I'): Buffer {
+  return message('Z', Buffer.from(status));
+}
+
+function report(kind: string, severity: string, code: string, text: string): Buffer {
+  const fields = { S: severity, V: severity, C: code, M: text, R: 'scripted' };
+  return message(kind, ...Object.entries(fields).map(([field, value]) => cstring(field + value)), Buffer.alloc(1));
+}
+
+export function failure(code: string, text: string, severity = 'ERROR'): Buffer {
+  return report('E', severity, code, text);
+}
+
+export function notice(text: string): Buffer {
+  return report('N', 'NOTICE', '00000', text);
+}
+
+export function notification(channel: string, payload: string): Buffer {
+  return message('A', int32(4_711), cstring(channel), cstring(payload));
+}
+
+export function parameter(name: string, value: string): Buffer {
+  return message('S', cstring(name), cstring(value));
+}
+
+export const PARSED = message('1');
+export const BOUND = message('2');
+export const CLOSED = message('3');
+export const NO_DATA = message('n');
