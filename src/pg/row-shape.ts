@@ -4,8 +4,8 @@
 
 import type { FieldClass, PgField, TypeParser, Types } from './shapes.ts';
 
-/** Makes one row of the bytes behind the number of its columns. */
-export type RowMaker = (bytes: Buffer, at: number, parsers: readonly TypeParser[]) => unknown;
+/** Makes one row of the bytes behind the number of its columns; throws what a parser throws, and if its values do not end at `end`. */
+export type RowMaker = (bytes: Buffer, at: number, end: number, parsers: readonly TypeParser[]) => unknown;
 
 /** A row maker is compiled for what comes again; below that, and beyond so many columns, a loop is cheaper. */
 const USES_BEFORE_COMPILING = 3;
@@ -15,6 +15,8 @@ const COMPILED_COLUMNS_MAX = 200;
 const FIRST_COLUMN = 7;
 /** What follows a column's name: table, column number, type, size, modifier, format. */
 const AFTER_NAME = 18;
+
+const NOT_ITS_END = 'the values of a row do not end where it ends';
 
 interface Column {
   readonly name: string;
@@ -93,6 +95,16 @@ export class Shape {
   }
 }
 
+/** Whether the bytes are a row's, so that what was thrown over them is a parser's. */
+export function isRow(bytes: Buffer, start: number, end: number, columns: number): boolean {
+  let at = start;
+  for (let n = 0; n < columns; n += 1) {
+    if (end - at < 4) return false;
+    at += 4 + Math.max(0, bytes.readInt32BE(at));
+  }
+  return at === end;
+}
+
 function columnsIn(bytes: Buffer, start: number): Column[] {
   const columns: Column[] = [];
   const count = bytes.readUInt16BE(start + FIRST_COLUMN - 2);
@@ -115,7 +127,7 @@ function columnsIn(bytes: Buffer, start: number): Column[] {
 }
 
 function intoObject(names: readonly string[], empty: Readonly<Record<string, null>>): RowMaker {
-  return (bytes, start, parsers) => {
+  return (bytes, start, end, parsers) => {
     const row: Record<string, unknown> = { ...empty };
     let at = start;
     for (let n = 0; n < names.length; n += 1) {
@@ -127,12 +139,13 @@ function intoObject(names: readonly string[], empty: Readonly<Record<string, nul
         at += length;
       }
     }
+    if (at !== end) throw new RangeError(NOT_ITS_END);
     return row;
   };
 }
 
 function intoArray(columns: number): RowMaker {
-  return (bytes, start, parsers) => {
+  return (bytes, start, end, parsers) => {
     const row: unknown[] = new Array(columns);
     let at = start;
     for (let n = 0; n < columns; n += 1) {
@@ -144,6 +157,7 @@ function intoArray(columns: number): RowMaker {
         at += length;
       }
     }
+    if (at !== end) throw new RangeError(NOT_ITS_END);
     return row;
   };
 }
@@ -160,8 +174,10 @@ function compiled(names: readonly string[], asArrays: boolean): RowMaker | undef
   const row = asArrays
     ? `[${names.map((_, n) => `v${n}`).join(', ')}]`
     : `{ ${keys.map((key, n) => `${key}: v${n}`).join(', ')} }`;
+  const head = `'use strict'; let l = 0;\n`;
+  const check = `if (p !== e) throw new RangeError(${JSON.stringify(NOT_ITS_END)});\n`;
   try {
-    return new Function('b', 'p', 'q', `'use strict'; let l = 0;\n${reads.join('\n')}\nreturn ${row};`) as RowMaker;
+    return new Function('b', 'p', 'e', 'q', `${head}${reads.join('\n')}\n${check}return ${row};`) as RowMaker;
   } catch {
     return undefined;
   }

@@ -259,7 +259,7 @@ export class Speaker {
           wires.push(null);
           break;
         default:
-          wires.push(this.#speaking.parts.prepareValue(value));
+          wires.push(wireOf(this.#speaking.parts.prepareValue(value)));
       }
     }
     return wires;
@@ -268,6 +268,8 @@ export class Speaker {
   #put(query: CodecQuery, values: readonly Wire[], opening: Opening | undefined): void {
     const { out } = this.#speaking;
     const { name, text } = query;
+    // Should putting together ever fail half-way, that must not go out with this, on whatever connection.
+    out.drop();
     if (name === undefined && values.length === 0 && opening === undefined) {
       out.query(text.text);
       return;
@@ -304,6 +306,13 @@ export class Speaker {
 }
 
 const NONE: readonly unknown[] = [];
+
+/** An object may turn itself into anything: into nothing, which pg sends as null, or into what cannot be sent. */
+function wireOf(prepared: unknown): Wire {
+  if (typeof prepared === 'string' || prepared instanceof Buffer) return prepared;
+  if (prepared === null || prepared === undefined) return null;
+  throw new TypeError(`a value of a query was turned into a ${typeof prepared}, which is neither text nor a Buffer`);
+}
 
 /** Where the server says that a plan it keeps does not fit the tables any more; the code alone stands for much else. */
 const PLAN_CHANGED = 'RevalidateCachedQuery';
