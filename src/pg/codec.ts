@@ -3,6 +3,7 @@
 // keeps whatever it is given waiting. What it cannot read itself (errors, notices, notifications, parameters) it has pg read, so that everybody hears
 // of them as ever.
 
+import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { CodecQuery } from './codec-query.ts';
 import type { Exchange } from './exchange.ts';
@@ -49,6 +50,7 @@ export class Codec {
     this.#stream = inside.connection.stream;
     this.#parts = parts;
     this.#out = out;
+    guard(this.#connection);
     const stream = this.#stream;
     const [pgReads] = stream.listeners('data');
     this.#pgReads = pgReads as Listener;
@@ -93,16 +95,17 @@ export class Codec {
     let at = 0;
     try {
       if (this.#current !== undefined) at = this.#cut === undefined ? this.#read(bytes, 0) : this.#complete(bytes);
+      if (at === bytes.length) return;
+      // The reply is over: what follows is for whoever has the socket now.
+      const rest = at === 0 ? bytes : bytes.subarray(at);
       // Ahead: pg begins its next statement in the middle of this.
-      if (at < bytes.length) this.#frames.count(at === 0 ? bytes : bytes.subarray(at));
+      this.#frames.count(rest);
+      this.#pgReads(rest);
     } catch (error) {
       // Nobody knows what would come next.
       const why = error instanceof Error ? error.message : String(error);
       this.#stream.destroy(new Error(`the server's reply could not be read: ${why}`));
-      return;
     }
-    // The reply is over: what follows is for whoever has the socket now.
-    if (at < bytes.length) this.#pgReads(at === 0 ? bytes : bytes.subarray(at));
   }
 
   /** The rest of a message that was cut, and what comes after it; returns where the reply ended. */
@@ -197,7 +200,7 @@ export class Codec {
     const reports = kind === 0x45 || kind === 0x4e;
     if (reports && (bytes[end - 1] !== 0 || (bytes[end - 2] !== 0 && end - at > HEADER + 1)))
       throw new Error('an error or notice in it has no end');
-    this.#outside(() => this.#pgReads(bytes.subarray(at, end)));
+    this.#pgReads(bytes.subarray(at, end));
   }
 
   /** Gives the socket back to pg, by what pg takes for the end of a reply of its own. */
@@ -207,20 +210,28 @@ export class Codec {
     // Whoever asked must not take this for the answer.
     if (!query.answered) throw new Error('it ended before the statement was complete or had failed');
     this.#current = undefined;
-    this.#outside(() => this.#connection.emit('readyForQuery', ready));
+    this.#connection.emit('readyForQuery', ready);
     query.instead?.();
   }
+}
 
-  /** What listeners throw is the process's business: our place in the bytes is kept. */
-  #outside(call: () => void): void {
+/**
+ * What listeners throw is the process's business, and is thrown at it: pg's reader, were it to unwind, would read the same message again with
+ * the next bytes, and again, and nothing that comes after it.
+ */
+function guard(connection: PgConnection): void {
+  const emit: (event: string, ...args: unknown[]) => boolean = EventEmitter.prototype.emit.bind(connection as object);
+  const guarded = (event: string, ...args: unknown[]): boolean => {
     try {
-      call();
+      return emit(event, ...args);
     } catch (error) {
       queueMicrotask(() => {
         throw error;
       });
+      return true;
     }
-  }
+  };
+  Object.defineProperty(connection, 'emit', { value: guarded, writable: true, configurable: true });
 }
 
 /** Of a whole message, its kind included. */

@@ -178,12 +178,19 @@ test(`whether bytes end between two messages is known however they are cut (seed
   }
 });
 
-test('lengths that no message can have neither stop the count nor throw', () => {
-  for (const wrong of [0, 3, 2 ** 31, 2 ** 32 - 1]) {
-    const frames = new Frames();
-    const bytes = Buffer.alloc(5, 0x5a);
-    bytes.writeUInt32BE(wrong, 1);
-    frames.count(bytes);
-    assert.equal(frames.whole, wrong < 5, String(wrong));
+test('a length that no message can have is refused, wherever its bytes are cut', () => {
+  for (const wrong of [0, 3, 2 ** 30 + 5, 2 ** 31, 2 ** 32 - 1]) {
+    for (let cut = 0; cut <= 5; cut += 1) {
+      const bytes = Buffer.concat([Buffer.from([0x53, 0, 0, 0, 4]), Buffer.alloc(5, 0x5a)]);
+      bytes.writeUInt32BE(wrong, 6);
+      const frames = new Frames();
+      assert.throws(
+        () => {
+          frames.count(bytes.subarray(0, 5 + cut));
+          frames.count(bytes.subarray(5 + cut));
+        },
+        new RegExp(`${wrong} bytes`),
+      );
+    }
   }
 });

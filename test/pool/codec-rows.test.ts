@@ -73,7 +73,7 @@ function byCodec(
   let at = 0;
   for (const row of rows) {
     try {
-      if (thrown === undefined) read.push(make(bytes, at + 7, parsers));
+      if (thrown === undefined) read.push(make(bytes, at + 7, at + row.length, parsers));
     } catch (error) {
       thrown = error;
     }

@@ -3,6 +3,7 @@
 
 import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers';
+import { setImmediate as turn } from 'node:timers/promises';
 import { BOUND, CLOSED, complete, int32, message, PARSED, parameter, ready } from './codec-bytes.ts';
 
 /** A statement as it arrived. */
@@ -11,6 +12,7 @@ export interface Arrived {
   readonly text: string;
   /** By Parse, Bind and Execute, and under this name. */
   readonly name: string | undefined;
+  readonly values: readonly (Buffer | null)[];
 }
 
 export interface Script {
@@ -30,6 +32,7 @@ export class ScriptedSocket extends Socket {
   readonly #parsed = new Map<string, string>();
   /** What is answered at the next Sync. */
   #reply: Buffer[] = [];
+  #values: (Buffer | null)[] = [];
   #bound: { text: string; name: string } | undefined;
   /** Pieces on their way: none overtakes another. */
   readonly #coming: Buffer[] = [];
@@ -57,11 +60,23 @@ export class ScriptedSocket extends Socket {
     this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), '', done);
   }
 
+  override _final(done: () => void): void {
+    done();
+    this.hangUp();
+  }
+
   /** Sends bytes, in pieces as the script says. */
   say(...messages: readonly Buffer[]): void {
     const bytes = Buffer.concat(messages);
     this.#coming.push(...(this.#script.cut?.(bytes) ?? [bytes]));
     this.#deliver();
+  }
+
+  /** Resolves when all that was said has arrived. */
+  async silence(): Promise<void> {
+    do await turn();
+    while (this.#coming.length > 0);
+    await turn();
   }
 
   /** The server ends the connection. */
@@ -127,6 +142,7 @@ export class ScriptedSocket extends Socket {
       case 'B': {
         const [, name = ''] = strings(body, 2);
         this.#bound = { name, text: this.#parsed.get(name) ?? '' };
+        this.#values = values(body, name.length + 2);
         this.#reply.push(BOUND);
         break;
       }
@@ -138,7 +154,13 @@ export class ScriptedSocket extends Socket {
       case 'X':
         this.hangUp();
         break;
-      default: // Describe, Execute: there is one portal.
+      case 'E':
+        // Ahead of a statement, in one reply with it: what begins a transaction.
+        if (this.#bound === undefined || !isThePools(this.#bound.text)) break;
+        this.#reply.push(complete(this.#bound.text.toUpperCase()));
+        this.#bound = undefined;
+        break;
+      default: // Describe: there is one portal.
     }
   }
 
@@ -146,7 +168,7 @@ export class ScriptedSocket extends Socket {
     const ahead = this.#reply.splice(0);
     const answer = isThePools(text)
       ? Buffer.concat([complete(text.toUpperCase()), ready()])
-      : this.#script.answer({ socket: this, text, name });
+      : this.#script.answer({ socket: this, text, name, values: this.#values.splice(0) });
     if (answer !== undefined) this.say(...ahead, answer);
   }
 }
@@ -164,4 +186,15 @@ function strings(bytes: Buffer, count: number): string[] {
     at = end + 1;
   }
   return found;
+}
+
+/** Of a Bind whose formats begin at `start`. */
+function values(body: Buffer, start: number): (Buffer | null)[] {
+  const count = body.readUInt16BE(start);
+  let at = start + 4 + 2 * count;
+  return Array.from({ length: count }, () => {
+    const length = body.readInt32BE(at);
+    at += 4 + Math.max(0, length);
+    return length < 0 ? null : body.subarray(at - length, at);
+  });
 }
