@@ -27,6 +27,7 @@ export function scene(t: TestContext, script: Script, options: PoolOptions = {})
     logger: reports().logger,
     max: 2,
     speaker: 'auto',
+    pooler: 'none',
     ...who,
     stream,
     ...options,

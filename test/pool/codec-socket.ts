@@ -37,6 +37,7 @@ export class ScriptedSocket extends Socket {
   /** Pieces on their way: none overtakes another. */
   readonly #coming: Buffer[] = [];
   #due = false;
+  #ended = false;
 
   constructor(script: Script) {
     super();
@@ -81,7 +82,11 @@ export class ScriptedSocket extends Socket {
 
   /** The server ends the connection. */
   hangUp(): void {
-    setImmediate(() => this.push(null));
+    setImmediate(() => {
+      if (this.#ended || this.destroyed) return;
+      this.#ended = true;
+      this.push(null);
+    });
   }
 
   #deliver(): void {
