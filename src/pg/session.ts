@@ -193,7 +193,8 @@ export class PgSession implements Session {
 
   /** Has a transaction begun with its first statement; false where that has to be done by one of its own. */
   open(opening: Opening): boolean {
-    if (this.#speaker === undefined || this.status !== 'idle') return false;
+    // Who has come to see each query sees this one too.
+    if (this.#speaker === undefined || this.status !== 'idle' || this.#codec?.free !== true) return false;
     this.#speaker.open(opening);
     return true;
   }
