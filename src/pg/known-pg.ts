@@ -106,7 +106,9 @@ function replaced(Class: AnyClass): string | undefined {
   const text = String(Class);
   const methods = Object.entries(Object.getOwnPropertyDescriptors(Class.prototype as object));
   return methods.find(
-    ([name, { value }]) => name !== 'constructor' && typeof value === 'function' && !text.includes(String(value)),
+    // What it says of itself does not count, nor that it stands behind an accessor.
+    ([name, { value, get = value }]) =>
+      name !== 'constructor' && typeof get === 'function' && !text.includes(Function.prototype.toString.call(get)),
   )?.[0];
 }
 
