@@ -23,6 +23,8 @@ export class CodecQuery {
   refused: ((error: ServerError) => boolean) | undefined;
   /** What to do at the end of the reply, when nobody has been answered yet. */
   instead: (() => void) | undefined;
+  /** What was sent in its place. */
+  #next: CodecQuery | undefined;
   readonly #parts: PgParts;
   readonly #types: Types;
   readonly #rowMode: string | undefined;
@@ -140,6 +142,16 @@ export class CodecQuery {
     if (this.ahead > 0) this.opening?.failed(error);
     if (!this.bound && this.refused?.(error as ServerError) === true) this.#refusal = { error };
     else this.#reject(thrown === undefined ? error : thrown.error);
+  }
+
+  /** It goes on as another. */
+  become(next: CodecQuery): void {
+    this.#next = next;
+  }
+
+  /** What is, or was, answered last for whoever asked. */
+  get last(): CodecQuery {
+    return this.#next?.last ?? this;
   }
 
   /** Nobody waits for the end of the reply: whoever asked is told now what is known. */

@@ -66,13 +66,17 @@ export class Codec {
     return (
       inside.readyForQuery === true &&
       !inside._activeQuery &&
-      inside._queryable === true &&
-      inside._ending !== true &&
       inside.query === this.#parts.query &&
       this.#current === undefined &&
       this.#frames.whole &&
-      this.#stream.writable
+      this.#open
     );
+  }
+
+  /** Nobody has ended it. */
+  get #open(): boolean {
+    const inside = this.#inside;
+    return inside._queryable === true && inside._ending !== true && this.#stream.writable;
   }
 
   /** Takes the socket and sends what was put together for `query`. Only when it is free. */
@@ -210,8 +214,15 @@ export class Codec {
     // Whoever asked must not take this for the answer.
     if (!query.answered) throw new Error('it ended before the statement was complete or had failed');
     this.#current = undefined;
+    if (query.instead !== undefined && this.#open) {
+      // pg does not hear of it: it would begin what is queued behind.
+      this.#exchange.answered();
+      query.instead();
+      if (this.#current !== undefined) return;
+      this.#exchange.asked();
+    }
+    query.forgo();
     this.#connection.emit('readyForQuery', ready);
-    query.instead?.();
   }
 }
 

