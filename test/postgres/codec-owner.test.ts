@@ -160,7 +160,8 @@ const STEPS_OF: Record<string, { readonly ordered?: boolean; ask(step: Step): Pr
         lease.client.once('end', ended);
       });
       lost.catch(() => {});
-      for (let reads = chance.upTo(4); reads > 0; reads -= 1)
+      // One that was not begun yet pg-cursor closes without a word to the server, and begins it later.
+      for (let reads = 1 + chance.upTo(4); reads > 0; reads -= 1)
         for (const row of await Promise.race([cursor.read(11), lost])) assert.deepEqual(row, { n });
       await Promise.race([cursor.close(), lost]);
       lease.client.off('end', ended);
@@ -212,6 +213,7 @@ const STEPS_OF: Record<string, { readonly ordered?: boolean; ask(step: Step): Pr
         .transaction(async (tx) => {
           const asked = [n, n + 0.25, n + 0.5].map((m) => tx.query('SELECT $1::float8 AS n', [m]).then(own(m)));
           const [first] = asked;
+          for (const one of asked) one.catch(() => {});
           await (chance.happens(0.5) ? first : Promise.all(asked));
           if (ends === 1) await fails(tx.query(`SELECT 'wrong-${n}'::int`), n).finally(() => tx.rollback());
           await Promise.all(asked);

@@ -173,7 +173,7 @@ for (const [what, play] of Object.entries(SCENES)) {
       const pool = withPool(t, { ...server.config, max: 1, speaker, prepare: 'auto' });
       const lease = await pool.acquire();
       played.push(await play(lease));
-      lease.release();
+      if (!what.startsWith('a lease that is given back')) lease.release();
       const { connectionsLost, queriesPrepared = 0 } = pool.stats();
       assert.equal(connectionsLost, 0);
       if (speaker === 'auto' && !what.includes('moment')) assert.ok(queriesPrepared > 0);
