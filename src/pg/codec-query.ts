@@ -82,7 +82,7 @@ export class CodecQuery {
     }
     if (shape.columns > 0) result._parsers = this.#parsers;
     result._prebuiltEmptyResultObject = shape.empty();
-    this.#maker = shape.maker(result.rowAsArray);
+    this.#maker = shape.maker(this.#parsers, result.rowAsArray);
   }
 
   /** From the number of its columns on; throws if it is no row of those that were described. */

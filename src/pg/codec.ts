@@ -30,6 +30,7 @@ export class Codec {
   readonly #parts: PgParts;
   readonly #out: Outgoing;
   readonly #pgReads: Listener;
+  readonly #encrypted: boolean;
   readonly #frames = new Frames();
   /** The query whose reply is being read; undefined: pg has the socket. */
   #current: CodecQuery | undefined;
@@ -52,6 +53,7 @@ export class Codec {
     this.#out = out;
     guard(this.#connection);
     const stream = this.#stream;
+    this.#encrypted = Reflect.get(stream, 'encrypted') === true;
     const [pgReads] = stream.listeners('data');
     this.#pgReads = pgReads as Listener;
     // Ours first: with nobody listening the stream might stop.
@@ -66,6 +68,7 @@ export class Codec {
     return (
       inside.readyForQuery === true &&
       !inside._activeQuery &&
+      this.#connection._emitMessage !== true &&
       inside.query === this.#parts.query &&
       this.#current === undefined &&
       this.#frames.whole &&
@@ -87,7 +90,7 @@ export class Codec {
     inside._activeQuery = query;
     this.#current = query;
     this.#exchange.asked();
-    this.#out.send(this.#stream);
+    this.#out.send(this.#stream, this.#encrypted);
   }
 
   /** What was to be done at the end of the reply is not done: the session is brought to rest, or is gone. */

@@ -3,6 +3,7 @@
 // execution. Reads no other message.
 
 import type { FieldClass, PgField, TypeParser, Types } from './shapes.ts';
+import { isWholeNumber, wholeNumber } from './whole-numbers.ts';
 
 /** Makes one row of the bytes behind the number of its columns; throws what a parser throws, and if its values do not end at `end`. */
 export type RowMaker = (bytes: Buffer, at: number, end: number, parsers: readonly TypeParser[]) => unknown;
@@ -10,6 +11,8 @@ export type RowMaker = (bytes: Buffer, at: number, end: number, parsers: readonl
 /** A row maker is compiled for what comes again; below that, and beyond so many columns, a loop is cheaper. */
 const USES_BEFORE_COMPILING = 3;
 const COMPILED_COLUMNS_MAX = 200;
+/** With which columns as whole numbers, and as objects or arrays. */
+const VARIANTS_MAX = 8;
 
 /** Text as the wire has it: a kind of byte, four for a length, two for the number of columns. */
 const FIRST_COLUMN = 7;
@@ -35,6 +38,9 @@ export class Shape {
   /** As pg has it: every column null, to begin a row with. */
   readonly #empty: Readonly<Record<string, null>>;
   #uses = 0;
+  readonly #made = new Map<string, RowMaker | undefined>();
+  /** Made for these parsers, which hardly ever change. */
+  #parsers: readonly TypeParser[] = [];
   #objects: RowMaker | undefined;
   #arrays: RowMaker | undefined;
 
@@ -82,17 +88,45 @@ export class Shape {
     return { ...this.#empty };
   }
 
-  maker(asArrays: boolean): RowMaker {
+  /** What makes rows with these parsers. */
+  maker(parsers: readonly TypeParser[], asArrays: boolean): RowMaker {
     this.#uses += 1;
-    if (this.#uses <= USES_BEFORE_COMPILING || this.#columns.length > COMPILED_COLUMNS_MAX)
-      return asArrays ? intoArray(this.#names.length) : intoObject(this.#names, this.#empty);
+    const names = this.#names;
+    if (this.#uses <= USES_BEFORE_COMPILING || names.length > COMPILED_COLUMNS_MAX)
+      return asArrays ? intoArray(names.length) : intoObject(names, this.#empty);
+    if (!isSame(parsers, this.#parsers)) {
+      this.#parsers = parsers.slice();
+      this.#objects = undefined;
+      this.#arrays = undefined;
+    }
     if (asArrays) {
-      this.#arrays ??= compiled(this.#names, true) ?? intoArray(this.#names.length);
+      this.#arrays ??= this.#compiled(parsers, true) ?? intoArray(names.length);
       return this.#arrays;
     }
-    this.#objects ??= compiled(this.#names, false) ?? intoObject(this.#names, this.#empty);
+    this.#objects ??= this.#compiled(parsers, false) ?? intoObject(names, this.#empty);
     return this.#objects;
   }
+
+  /**
+   * Code is made once for each set of columns that are whole numbers, and found again: some bring new parsers with each query (Drizzle), and making
+   * code costs as much as a hundred rows.
+   */
+  #compiled(parsers: readonly TypeParser[], asArrays: boolean): RowMaker | undefined {
+    const whole = this.#columns.map(({ dataTypeID }, n) => isWholeNumber(dataTypeID, parsers[n] as TypeParser));
+    const key = `${asArrays} ${whole.join()}`;
+    let maker = this.#made.get(key);
+    if (maker === undefined && !this.#made.has(key)) {
+      maker = compiled(this.#names, whole, asArrays);
+      if (this.#made.size < VARIANTS_MAX) this.#made.set(key, maker);
+    }
+    return maker;
+  }
+}
+
+function isSame(some: readonly TypeParser[], others: readonly TypeParser[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let n = 0; n < some.length; n += 1) if (some[n] !== others[n]) return false;
+  return true;
 }
 
 /** Whether the bytes are a row's, so that what was thrown over them is a parser's. */
@@ -163,21 +197,25 @@ function intoArray(columns: number): RowMaker {
 }
 
 /** One literal with the columns in their order. Undefined where the process forbids code from strings. */
-function compiled(names: readonly string[], asArrays: boolean): RowMaker | undefined {
+function compiled(names: readonly string[], whole: readonly boolean[], asArrays: boolean): RowMaker | undefined {
+  const value = (n: number): string => (whole[n] ? 'w(b, p, p + l)' : `q[${n}](b.utf8Slice(p, p + l))`);
   const reads = names.map(
     (_, n) =>
       `l = b[p] << 24 | b[p + 1] << 16 | b[p + 2] << 8 | b[p + 3]; p += 4; let v${n} = null; ` +
-      `if (l >= 0) { v${n} = q[${n}](b.utf8Slice(p, p + l)); p += l; }`,
+      `if (l >= 0) { v${n} = ${value(n)}; p += l; }`,
   );
   // In brackets __proto__ is a key like any other. A name that comes twice keeps its first place and its last value, as in pg.
   const keys = names.map((name) => (name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)));
   const row = asArrays
     ? `[${names.map((_, n) => `v${n}`).join(', ')}]`
     : `{ ${keys.map((key, n) => `${key}: v${n}`).join(', ')} }`;
-  const head = `'use strict'; let l = 0;\n`;
   const check = `if (p !== e) throw new RangeError(${JSON.stringify(NOT_ITS_END)});\n`;
   try {
-    return new Function('b', 'p', 'e', 'q', `${head}${reads.join('\n')}\n${check}return ${row};`) as RowMaker;
+    const make = new Function(
+      'w',
+      `'use strict'; return (b, p, e, q) => { let l = 0;\n${reads.join('\n')}\n${check}return ${row}; };`,
+    );
+    return make(wholeNumber) as RowMaker;
   } catch {
     return undefined;
   }

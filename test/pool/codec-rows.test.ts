@@ -65,7 +65,7 @@ function byCodec(
   types: Parameters<Shape['parsers']>[0],
 ): Read {
   const parsers = shape.parsers(types);
-  const make = shape.maker(rowMode === 'array');
+  const make = shape.maker(parsers, rowMode === 'array');
   const read: unknown[] = [];
   let thrown: unknown;
   // As they stand in the socket's bytes: one behind the other.
