@@ -74,8 +74,8 @@ export function asking(
   const known = texts.of(text);
   if (!known.ordinary) return undefined;
   const list = (values || NONE) as readonly unknown[];
-  // The simple protocol has its own error for this.
-  if (known.parameters && list.length === 0) return undefined;
+  // What the server says of this depends on how it is sent.
+  if (known.parameters !== list.length) return undefined;
   // A name that pg has not prepared on this connection yet, or by another text.
   if (name && inside.connection.parsedStatements[name as string] !== text) return undefined;
   return {

@@ -70,6 +70,7 @@ export class Codec {
       !inside._activeQuery &&
       this.#connection._emitMessage !== true &&
       inside.query === this.#parts.query &&
+      this.#parts.Query.prototype.submit === this.#parts.submit &&
       this.#current === undefined &&
       this.#frames.whole &&
       this.#open

@@ -29,8 +29,8 @@ export interface Text {
   readonly text: string;
   /** One statement of a kind that the codec speaks: its reply holds nothing but rows and the word that it is complete. */
   readonly ordinary: boolean;
-  /** There are parameters in it. */
-  readonly parameters: boolean;
+  /** How many parameters it has. */
+  readonly parameters: number;
   /** Its plan may be kept on the server. */
   readonly planned: boolean;
   readonly declares: ReadOnly;
@@ -58,7 +58,7 @@ function read(text: string): Text {
     (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
   const planned = ordinary && PLANNED.has(verb) && !into && !DATED.test(text);
   const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
-  const parameters = tokens.some(({ kind }) => kind === 'parameter');
+  const parameters = tokens.some(({ kind }) => kind === 'parameter') ? highest(text) : 0;
   const declares = declaresReadOnly(text);
   return {
     text,
@@ -72,6 +72,13 @@ function read(text: string): Text {
     shape: undefined,
     command: undefined,
   };
+}
+
+/** The highest number of a parameter. One inside a literal may be counted too: then nobody's values seem to fit, and pg speaks. */
+function highest(text: string): number {
+  let most = 0;
+  for (const [, number] of text.matchAll(/\$(\d+)/g)) most = Math.max(most, Number(number));
+  return most;
 }
 
 export type Prepare = 'auto' | 'always' | false;
