@@ -110,7 +110,7 @@ test(`what is sent is what pg sends, byte for byte (seed ${seed})`, () => {
           connection.sync();
       }
     }
-    out.send(kept.socket);
+    out.send(kept.socket, false);
     const [one] = kept.chunks;
     assert.equal(kept.chunks.length, 1, 'one write');
     assert.ok(one);
@@ -129,7 +129,7 @@ test(`bytes that were not taken at once stay what they were while more is put to
   const copies: Buffer[] = [];
   for (let round = 0; round < 100; round += 1) {
     out.query(string(chance, length(chance)));
-    out.send(kept.socket);
+    out.send(kept.socket, false);
     copies.push(Buffer.from(kept.chunks[round] as Buffer));
   }
   for (const [n, copy] of copies.entries())
@@ -140,12 +140,12 @@ test('what was dropped does not go out, and what a large statement needed is not
   const out = new Outgoing();
   const kept = new Kept();
   out.query('x'.repeat(1_000_000));
-  out.send(kept.socket);
+  out.send(kept.socket, false);
   kept.take();
   out.query('never');
   out.drop();
   out.sync();
-  out.send(kept.socket);
+  out.send(kept.socket, false);
   const [chunk] = kept.chunks;
   assert.deepEqual(chunk, Buffer.from([0x53, 0, 0, 0, 4]));
   assert.ok((chunk?.buffer.byteLength ?? Infinity) < 500_000);
