@@ -154,7 +154,8 @@ function values(chance: Chance, described: readonly Column[]): (string | null)[]
   return described.map(({ dataTypeID }) => {
     if (chance.happens(0.25)) return null;
     // The server writes these in digits, and nothing else.
-    if (WHOLE.includes(dataTypeID)) return chance.pick(['0', '1', '-1', '32767', '-2147483648', '4294967295']);
+    if (dataTypeID !== undefined && WHOLE.includes(dataTypeID))
+      return chance.pick(['0', '1', '-1', '32767', '-2147483648', '4294967295']);
     if (chance.happens(0.01)) return 'long '.repeat(40_000);
     // A type parser may throw for what is no value of its type; it does so for pg and for us.
     return dataTypeID === 25 || chance.happens(0.02) ? chance.pick(VALUES) : '1';
