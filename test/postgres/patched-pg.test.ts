@@ -108,6 +108,7 @@ test('Client.prototype.query, replaced and put back while the pool is in use, is
   await ask(pool);
   assert.equal(count.calls, 2 * QUERIES);
   assert.equal(pool.stats().queriesByCodec, QUERIES);
+  assert.deepEqual(pool.snapshot().speaker, { who: 'pg', why: "the client's query() was replaced, as a tracer does" });
   Reflect.set(prototypes.Client, 'query', original);
   await pool.replaceAll();
   await ask(pool);
