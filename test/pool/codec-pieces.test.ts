@@ -10,7 +10,7 @@ import { complete, dataRow, failure, notice, notification, parameter, ready, row
 import { scene } from './codec-scene.ts';
 
 const seed = Number(process.env.CODEC_FUZZ_SEED ?? randomInt(2 ** 31));
-const TEXTS = 12;
+const TEXTS = 6;
 const QUERIES = 60;
 
 /** What comes unasked. */
@@ -117,7 +117,7 @@ async function outcome(t: TestContext, speaker: 'auto' | 'pg', cut: Cut): Promis
         answers[n] = { text, error: { ...error }, message: error.message };
       },
     );
-    if (chance.happens(0.6)) await last;
+    if (chance.happens(0.7)) await last;
   }
   await last;
   lease.release();

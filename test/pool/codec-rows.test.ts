@@ -120,8 +120,9 @@ const NAMES = [
   'x'.repeat(63),
 ];
 const TYPES = [
-  16, 17, 20, 21, 23, 25, 114, 600, 700, 701, 1007, 1009, 1043, 1082, 1114, 1184, 1700, 3802, 4_000_000_000,
+  26, 16, 17, 20, 21, 23, 25, 114, 600, 700, 701, 1007, 1009, 1043, 1082, 1114, 1184, 1700, 3802, 4_000_000_000,
 ];
+const WHOLE = [21, 23, 26];
 const VALUES = [
   '',
   '0',
@@ -152,6 +153,9 @@ function columns(chance: Chance): Column[] {
 function values(chance: Chance, described: readonly Column[]): (string | null)[] {
   return described.map(({ dataTypeID }) => {
     if (chance.happens(0.25)) return null;
+    // The server writes these in digits, and nothing else.
+    if (dataTypeID !== undefined && WHOLE.includes(dataTypeID))
+      return chance.pick(['0', '1', '-1', '32767', '-2147483648', '4294967295']);
     if (chance.happens(0.01)) return 'long '.repeat(40_000);
     // A type parser may throw for what is no value of its type; it does so for pg and for us.
     return dataTypeID === 25 || chance.happens(0.02) ? chance.pick(VALUES) : '1';
