@@ -63,8 +63,22 @@ function failed(how: Outcome['how'], value: unknown): Outcome {
   return { how, value, stack: [stack.includes(HERE), stack.split('\n    at ')[0] ?? ''] };
 }
 
-/** Asks, and waits for the answer. */
+const ANSWERED_WITHIN_MS = 8_000;
+
+/** Asks, and waits for the answer; throws if there is none. */
 export async function ask(asked: Asked, args: Arguments, callback = false): Promise<Outcome> {
+  let bell: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    bell = setTimeout(() => reject(new Error(`no answer within ${ANSWERED_WITHIN_MS} ms`)), ANSWERED_WITHIN_MS);
+  });
+  try {
+    return await Promise.race([answered(asked, args, callback), late]);
+  } finally {
+    clearTimeout(bell);
+  }
+}
+
+async function answered(asked: Asked, args: Arguments, callback: boolean): Promise<Outcome> {
   if (callback)
     return new Promise((resolve) => {
       Reflect.apply(asked.query, asked, [
@@ -272,7 +286,13 @@ export async function conforms(entries: readonly Entry[], options: ConformanceOp
   );
   const { within } = options;
   const scope: Scope = within ?? test;
-  const shared = await subjects(scope, options);
+  let shared: Subjects | undefined;
+  const closers: (() => Promise<void>)[] = [];
+  // Made inside a test, ended with all of them.
+  const lasting: Scope = { after: (close) => void closers.push(close) };
+  scope.after(async () => {
+    for (const close of closers) await close();
+  });
   const admin = await withClient(scope, options.config);
   for (const entry of entries) {
     const name = `${entry.name} gives what pg gives`;
@@ -282,8 +302,15 @@ export async function conforms(entries: readonly Entry[], options: ConformanceOp
     };
     const run = async (t: TestContext): Promise<void> => {
       for (const door of entry.doors ?? DOORS) {
-        const all = entry.apart === true ? await subjects(t, options) : shared;
+        if (entry.apart === true) {
+          await runOnce(await subjects(t, options), entry, door, prepare);
+          continue;
+        }
+        const all: Subjects = shared ?? (await subjects(lasting, options));
+        // What has failed may have left anything behind: the next entry gets others.
+        shared = undefined;
         await runOnce(all, entry, door, prepare);
+        shared = all;
       }
     };
     if (within === undefined) test(name, run);

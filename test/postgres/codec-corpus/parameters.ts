@@ -73,11 +73,19 @@ const VALUES: Readonly<Record<string, unknown>> = {
   },
   'an arrow function': () => 2,
   'a class': class Given {},
+  'a function whose toString gives a number': Object.assign(() => 1, { toString: () => 7 }),
+  'a function whose toString gives null': Object.assign(() => 1, { toString: () => null }),
+  'a function whose toString gives bytes': Object.assign(() => 1, { toString: () => Buffer.from('bytes') }),
+  'a function whose toString throws': Object.assign(() => 1, {
+    toString: () => {
+      throw new RangeError('refused by toString');
+    },
+  }),
   'an empty array': [],
   'an array of numbers': [1, -0, Number.NaN, 1e21],
   'an array of strings': ['a', '', 'b,c', 'd"e', 'f\\g', '{h}', 'NULL', 'null', ' i ', "j'k", '😀'],
   'an array with nulls': [null, 1, undefined],
-  'an array with holes': [1, , 3],
+  'an array with holes': Object.assign(new Array<unknown>(3), { 0: 1, 2: 3 }),
   'a sparse array': Object.assign([], { length: 3, 1: 'x' }),
   'a nested array': [
     [1, 2],
@@ -217,7 +225,10 @@ const LISTS: readonly Entry[] = [
   entry('a binary value for an integer', 'codec', ['select $1::int as a', [Buffer.from([0, 0, 0, 7])]]),
   entry('a binary value too short for an integer', 'codec', ['select $1::int as a', [Buffer.from([0, 7])]]),
   entry('a binary value that is no text', 'codec', ['select $1::text as a', [Buffer.from([255, 0])]]),
-  entry('an array with holes as the list of values', 'codec', ['select $1::text as a, $2::text as b', [, 'x']]),
+  entry('an array with holes as the list of values', 'codec', [
+    'select $1::text as a, $2::text as b',
+    Object.assign(new Array<unknown>(2), { 1: 'x' }),
+  ]),
   entry('a list that is longer than its items', 'codec', [
     'select $1::text as a, $2::text as b',
     Object.assign([], { length: 2 }),
