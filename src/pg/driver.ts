@@ -44,7 +44,7 @@ export interface PgDriverOptions {
   readonly tell?: Tell | undefined;
   /** Default `pg`: pg speaks for every query. */
   readonly speaker?: 'auto' | 'pg' | undefined;
-  /** Is told who speaks from now on, and why, whenever that changes. */
+  /** Is told why pg speaks where the codec was to. */
   readonly tellSpeaker?: ((text: string) => void) | undefined;
   /** Default false: nothing is prepared by itself. */
   readonly prepare?: Prepare | undefined;

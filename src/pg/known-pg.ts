@@ -23,6 +23,7 @@ const KNOWN: Readonly<Record<string, string>> = {
 
 /** What the codec uses of the copy of pg that a client comes from. */
 export interface PgParts {
+  readonly Query: new (text: string, values: unknown[], callback: (error: unknown) => void) => object;
   readonly Result: ResultClass;
   readonly Field: FieldClass;
   /** How pg makes a parameter of a value. */
@@ -84,7 +85,16 @@ function taken(Client: AnyClass, Connection: AnyClass): Recognition {
   if (version === undefined)
     return { why: `this version of pg is none of those that the codec was tested with (its fingerprint is ${digest})` };
   const query: unknown = Reflect.get(Client.prototype as object, 'query');
-  return { parts: { Result, Field: fieldOf(Connection), prepareValue: preparing(Query), query, version } };
+  return {
+    parts: {
+      Query: Query as unknown as PgParts['Query'],
+      Result,
+      Field: fieldOf(Connection),
+      prepareValue: preparing(Query),
+      query,
+      version,
+    },
+  };
 }
 
 /** A method of a class that is not the one in its text. */

@@ -19,7 +19,7 @@ export class Speakers {
   /** Why pg speaks on the connection that was opened last; undefined: the codec does. Null: none was opened. */
   #why: string | undefined | null = null;
 
-  /** `tell` is told when it becomes known who speaks, and when that changes. */
+  /** `tell` is told when it turns out that the codec cannot speak, and why. */
   constructor(wanted: 'auto' | 'pg', prepare: Prepare, tell?: (text: string) => void) {
     this.#texts = new Texts(prepare);
     this.#tell = tell;
@@ -50,7 +50,7 @@ export class Speakers {
     const why = 'why' in found ? found.why : whyNot(client, found.parts.query);
     if (why !== this.#why) {
       this.#why = why;
-      this.#tell?.(why === undefined ? 'the codec speaks for queries' : `pg speaks for queries: ${why}`);
+      if (why !== undefined) this.#tell?.(`pg speaks for queries, not the codec: ${why}`);
     }
     if ('why' in found || why !== undefined) return undefined;
     const [out, texts, spoken] = [this.#out, this.#texts, this.spoken];
