@@ -21,7 +21,7 @@ export interface Entry {
   readonly doors?: readonly Door[];
   /** By another session, before each run. */
   readonly before?: string;
-  /** Sessions that no other entry has had or will have. */
+  /** On sessions that no other entry has had or will have, and once: it leaves something behind. */
   readonly apart?: true;
   /** Functions in the results are made anew for each run, and compared by their text. */
   readonly closures?: true;
