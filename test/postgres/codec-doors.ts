@@ -283,6 +283,18 @@ async function runOnce(all: Subjects, entry: Entry, door: Door, prepare: () => P
   }
 }
 
+interface Shared {
+  readonly all: Subjects;
+  readonly close: () => Promise<void>;
+}
+
+/** For all entries that do not ask for others. */
+async function sharedSubjects(options: ConformanceOptions): Promise<Shared> {
+  const closers: (() => Promise<void>)[] = [];
+  const all = await subjects({ after: (close) => void closers.push(close) }, options);
+  return { all, close: async () => void (await Promise.all(closers.map((close) => close()))) };
+}
+
 /** One test for each entry; resolves when they are over, if they are parts of one. */
 export async function conforms(entries: readonly Entry[], options: ConformanceOptions): Promise<void> {
   const names = entries.map(({ name }) => name);
@@ -293,13 +305,8 @@ export async function conforms(entries: readonly Entry[], options: ConformanceOp
   );
   const { within } = options;
   const scope: Scope = within ?? test;
-  let shared: Subjects | undefined;
-  const closers: (() => Promise<void>)[] = [];
-  // Made inside a test, ended with all of them.
-  const lasting: Scope = { after: (close) => void closers.push(close) };
-  scope.after(async () => {
-    for (const close of closers) await close();
-  });
+  let shared: Shared | undefined;
+  scope.after(async () => shared?.close());
   const admin = await withClient(scope, options.config);
   for (const entry of entries) {
     const name = `${entry.name} gives what pg gives`;
@@ -313,11 +320,15 @@ export async function conforms(entries: readonly Entry[], options: ConformanceOp
           await runOnce(await subjects(t, options), entry, door, prepare);
           continue;
         }
-        const all: Subjects = shared ?? (await subjects(lasting, options));
-        // What has failed may have left anything behind: the next entry gets others.
+        const { all, close } = shared ?? (await sharedSubjects(options));
         shared = undefined;
-        await runOnce(all, entry, door, prepare);
-        shared = all;
+        try {
+          await runOnce(all, entry, door, prepare);
+          shared = { all, close };
+        } finally {
+          // What has failed may have left anything behind: the next entry gets others.
+          if (shared === undefined) await close();
+        }
       }
     };
     if (within === undefined) test(name, run);

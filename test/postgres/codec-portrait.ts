@@ -38,7 +38,7 @@ export function portrait(value: unknown, { closures = false }: PortraitOptions =
     const flags = [writable && 'writable', enumerable && 'enumerable', configurable && 'configurable'];
     const told = [String(key), flags.filter(Boolean).join(' ')];
     // Where it was made is asked for elsewhere.
-    if (owner instanceof Error && key === 'stack') return told;
+    if (key === 'stack' && (owner instanceof Error || typeof held === 'string')) return told;
     return [...told, get === undefined && set === undefined ? drawn(held) : 'accessor'];
   }
 
@@ -50,6 +50,8 @@ export function portrait(value: unknown, { closures = false }: PortraitOptions =
     seen.set(one, seen.size);
     const prototype: object | null = Object.getPrototypeOf(one);
     const told = [classOf(prototype), Object.isExtensible(one) ? 'open' : 'closed'];
+    // Its number, which Node puts there, is its own.
+    if (one instanceof Promise) return told;
     if (Buffer.isBuffer(one)) return [...told, one.toString('latin1')];
     if (ArrayBuffer.isView(one)) return [...told, one];
     // Long plain arrays of plain values: the array itself tells all of that.

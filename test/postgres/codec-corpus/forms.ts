@@ -380,9 +380,10 @@ const TRANSACTIONS: readonly Entry[] = [
     [['begin'], ['update written set v = $1 returning v', ['in']], ['select v from written'], ['rollback']],
     { before: CLEAN, doors: ['lease'] },
   ),
+  // The error is known before the end of its reply: whoever asks at once has his query queued by pg.
   scenario(
     'BEGIN, an error, and what follows',
-    'codec',
+    'either',
     [
       ['begin'],
       ['select 1 / 0'],
@@ -395,7 +396,7 @@ const TRANSACTIONS: readonly Entry[] = [
   ),
   scenario(
     'a savepoint',
-    'codec',
+    'either',
     [
       ['begin'],
       ['savepoint a'],
@@ -409,7 +410,7 @@ const TRANSACTIONS: readonly Entry[] = [
   ),
   scenario(
     'a savepoint inside',
-    'codec',
+    'either',
     [['savepoint a'], ['select nonsense'], ['select 1 as refused'], ['rollback to savepoint a'], ['select 1 as kept']],
     { doors: ['tx'] },
   ),
