@@ -40,13 +40,14 @@ type AnyClass = abstract new (...args: never[]) => object;
 
 const recognised = new WeakMap<AnyClass, Recognition>();
 
-/** Looks once at each class; whether a method was replaced since then is to be asked of the client. */
+/** Looks at each class until it is known; whether a method was replaced since then is to be asked of the client. */
 export function recognise(client: pg.Client): Recognition {
   const Client = client.constructor as AnyClass;
   let found = recognised.get(Client);
   if (found === undefined) {
     found = examined(Client, internals(client).connection.constructor as AnyClass);
-    recognised.set(Client, found);
+    // A tracer may go again.
+    if ('parts' in found) recognised.set(Client, found);
   }
   return found;
 }

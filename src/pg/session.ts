@@ -183,17 +183,28 @@ export class PgSession implements Session {
     return doingsOf(result.rows, others);
   }
 
-  /** Has the codec ask; undefined if pg has to, and nothing was done. */
-  speak(query: unknown, values: unknown): Promise<pg.QueryResult> | undefined {
+  /** Has the codec ask, and answers by one of the functions; false if pg has to ask, and nothing was done. */
+  speak(
+    query: unknown,
+    values: unknown,
+    resolve: (result: pg.QueryResult) => void,
+    reject: (error: unknown) => void,
+  ): boolean {
     const can = !this.#ended && this.settling === undefined && this.#outstanding.queued === 0;
-    const answer = can ? this.#speaker?.speak(query, values, this.#atRest === 'idle') : undefined;
-    if (answer === undefined && this.#spoken !== undefined) this.#spoken.byPg += 1;
-    return answer as Promise<pg.QueryResult> | undefined;
+    const idle = this.#atRest === 'idle';
+    const answer = resolve as (result: unknown) => void;
+    return can && this.#speaker?.speak(query, values, idle, answer, reject) === true;
+  }
+
+  /** pg is asked instead. */
+  leftToPg(): void {
+    if (this.#spoken !== undefined) this.#spoken.byPg += 1;
   }
 
   /** Has a transaction begun with its first statement; false where that has to be done by one of its own. */
   open(opening: Opening): boolean {
-    if (this.#speaker === undefined || this.status !== 'idle') return false;
+    // Who has come to see each query sees this one too.
+    if (this.#speaker === undefined || this.status !== 'idle' || this.#codec?.free !== true) return false;
     this.#speaker.open(opening);
     return true;
   }

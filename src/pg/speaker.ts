@@ -26,6 +26,9 @@ interface Asked {
   readonly plain: boolean;
 }
 
+type Resolve = (result: unknown) => void;
+type Reject = (error: unknown) => void;
+
 /** How often who spoke. */
 export interface Spoken {
   byCodec: number;
@@ -95,15 +98,22 @@ export class Speaker {
     if (this.#opening === opening) this.#opening = undefined;
   }
 
-  /** Has the codec speak the query; undefined if that is not possible, and nothing was done. `idle`: outside a transaction. */
-  speak(query: unknown, values: unknown, idle: boolean): Promise<unknown> | undefined {
+  /**
+   * Has the codec speak the query and answers by one of the functions; false if that is not possible, and nothing was done. `idle`: outside a
+   * transaction.
+   */
+  speak(query: unknown, values: unknown, idle: boolean, resolve: Resolve, reject: Reject): boolean {
     if (this.#opening?.obsolete === true) this.#opening = undefined;
     const opening = this.#opening;
-    if (opening?.state === 'failed') return Promise.reject(opening.error);
-    if (!this.#codec.free) return undefined;
+    if (opening?.state === 'failed') {
+      reject(opening.error);
+      return true;
+    }
+    if (!this.#codec.free) return false;
     const asked = this.#read(query, values);
-    if (asked === undefined) return undefined;
-    return new Promise((resolve, reject) => this.#send(asked, idle, opening, resolve, reject));
+    if (asked === undefined) return false;
+    this.#send(asked, idle, opening, resolve, reject);
+    return true;
   }
 
   /** pg is about to begin what is queued. What begins the transaction goes ahead; where that has failed nothing goes at all. */
@@ -186,13 +196,7 @@ export class Speaker {
     };
   }
 
-  #send(
-    asked: Asked,
-    idle: boolean,
-    opening: Opening | undefined,
-    resolve: (result: unknown) => void,
-    reject: (error: unknown) => void,
-  ): void {
+  #send(asked: Asked, idle: boolean, opening: Opening | undefined, resolve: Resolve, reject: Reject): void {
     const { plain, text } = asked;
     const { parts, prepares, spoken, texts } = this.#speaking;
     let values: readonly Wire[];
@@ -222,13 +226,7 @@ export class Speaker {
    * What was prepared here without having been asked for must not fail for that reason: the server refused it before it ran, outside a
    * transaction, so it is sent again by its text at the end of the reply.
    */
-  #again(
-    error: ServerError,
-    query: CodecQuery,
-    asked: Asked,
-    resolve: (result: unknown) => void,
-    reject: (error: unknown) => void,
-  ): boolean {
+  #again(error: ServerError, query: CodecQuery, asked: Asked, resolve: Resolve, reject: Reject): boolean {
     const gone = error.code === '26000' || error.code === '42P05';
     if (!gone && !(error.code === '0A000' && error.routine === PLAN_CHANGED)) return false;
     if (gone) this.#speaking.texts.vanished();
