@@ -31,8 +31,8 @@ test('parsers of the client are those of all its queries', async (t) => {
   const types = { getTypeParser: (oid: number) => (value: string) => `${oid}: ${value}` };
   await conforms(
     [
-      entry('the types of the client', 'codec', [`select 1 as n, 'x' as t, null as nothing`]),
-      entry('the types of the client, with a value', 'codec', ['select $1::int as n', [1]]),
+      entry('the types of the client', 'codec', [`select 1 as n, 'x' as t, null as nothing`], { closures: true }),
+      entry('the types of the client, with a value', 'codec', ['select $1::int as n', [1]], { closures: true }),
       entry('the types of the query, before those of the client', 'codec', [
         { text: 'select 1 as n, 2 as m', types: { getTypeParser: () => String } },
       ]),

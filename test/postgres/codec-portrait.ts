@@ -20,10 +20,12 @@ function classOf(prototype: object | null): string {
 export interface PortraitOptions {
   /** Functions are told of by their text. */
   readonly closures?: boolean | undefined;
+  /** Which table a column comes from is not looked at: it was made anew in between. */
+  readonly anyTable?: boolean | undefined;
 }
 
 /** What `assert.deepStrictEqual` is to compare. */
-export function portrait(value: unknown, { closures = false }: PortraitOptions = {}): unknown {
+export function portrait(value: unknown, { closures = false, anyTable = false }: PortraitOptions = {}): unknown {
   const seen = new Map<object, number>();
 
   function property(owner: object, key: string | symbol): unknown[] {
@@ -39,6 +41,7 @@ export function portrait(value: unknown, { closures = false }: PortraitOptions =
     const told = [String(key), flags.filter(Boolean).join(' ')];
     // Where it was made is asked for elsewhere.
     if (key === 'stack' && (owner instanceof Error || typeof held === 'string')) return told;
+    if (anyTable && key === 'tableID') return [...told, held === 0 ? 'no table' : 'a table'];
     return [...told, get === undefined && set === undefined ? drawn(held) : 'accessor'];
   }
 
