@@ -5,80 +5,12 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import type pg from 'pg';
 import type { Lease, Pool, PoolOptions } from '../../src/doors/index.ts';
-import type { Arguments } from './codec-corpus/entry.ts';
-import { type Asked, ask, countsOf, type Outcome } from './codec-doors.ts';
-import { portrait } from './codec-portrait.ts';
+import { countsOf } from './codec-doors.ts';
+import { type Step, type Story, TABLE, tell, times } from './codec-stories.ts';
 import { withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);
-
-const MODES: Readonly<Record<string, PoolOptions>> = {
-  'speaker pg': { speaker: 'pg', prepare: false },
-  'prepare false': { speaker: 'auto', prepare: false },
-  'prepare auto': { speaker: 'auto', prepare: 'auto' },
-  'prepare always': { speaker: 'auto', prepare: 'always' },
-};
-
-/** One of a story's steps: a query, or something done by another session. */
-type Step = Arguments | { readonly admin: string };
-
-function times(count: number, ...steps: Step[]): Step[] {
-  return Array.from({ length: count }, () => steps).flat();
-}
-
-async function told(asked: Asked, steps: readonly Step[]): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const step of steps) {
-    if ('admin' in step) await admin.query(step.admin);
-    else outcomes.push(await ask(asked, step));
-  }
-  return outcomes;
-}
-
-/** How each of them ended, for whoever reads a failure. */
-function summary(outcomes: readonly Outcome[]): string[] {
-  return outcomes.map(({ how, value }) => {
-    if (value instanceof Error) return `${how}: ${value.message}`;
-    return `${how}: ${JSON.stringify(Reflect.get(Object(value), 'rows') ?? value)}`;
-  });
-}
-
-function same(actual: readonly Outcome[], expected: readonly Outcome[], who: string): void {
-  assert.deepStrictEqual(summary(actual), summary(expected), who);
-  assert.deepStrictEqual(portrait(actual, { anyTable: true }), portrait(expected, { anyTable: true }), who);
-}
-
-interface Story {
-  readonly before?: string;
-  readonly steps: readonly Step[];
-  /** A pool's named statements follow the server's where pg's do not: then only pools are compared. */
-  readonly poolsOnly?: true;
-  readonly through?: 'pool' | 'lease';
-}
-
-async function tell(t: TestContext, { before = 'select', steps, poolsOnly, through = 'lease' }: Story): Promise<void> {
-  await admin.query(before);
-  const bare = await withClient(t, server.config);
-  let expected = poolsOnly ? undefined : await told(bare, steps);
-  for (const [label, options] of Object.entries(MODES)) {
-    await admin.query(before);
-    const pool = withPool(t, { ...server.config, ...options, max: 1 });
-    const outcomes = await (through === 'pool' ? told(pool, steps) : pool.use((lease) => told(lease, steps)));
-    expected ??= outcomes;
-    same(outcomes, expected, label);
-  }
-}
-
-const TABLE = `
-  drop table if exists altered cascade;
-  create table altered (a int, b text);
-  insert into altered values (1, 'x'), (2, null);
-  drop schema if exists elsewhere cascade;
-  create schema elsewhere;
-  create table elsewhere.altered (c text, d int);
-  insert into elsewhere.altered values ('elsewhere', 7);
-`;
 
 const STAR: Step = ['select * from altered'];
 const STAR_BY_VALUE: Step = ['select * from altered where a > $1', [0]];
@@ -112,6 +44,25 @@ const STORIES: Readonly<Record<string, Story>> = {
   'a column changes its type': {
     before: TABLE,
     steps: [...times(7, STAR_BY_VALUE), { admin: 'alter table altered alter a type text' }, ...times(7, STAR_BY_VALUE)],
+  },
+  'a column changes its type, and a value is none of the type that it had': {
+    before: `drop table if exists typed; create table typed (id uuid); insert into typed values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')`,
+    steps: [
+      ...times(7, ['select id::text as v from typed where id = $1', ['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']]),
+      { admin: 'alter table typed alter id type text' },
+      ...times(3, ['select id::text as v from typed where id = $1', ['no uuid']]),
+    ],
+  },
+  'a column changes its type inside a transaction': {
+    before: TABLE,
+    steps: [
+      ...times(7, STAR_BY_VALUE),
+      ['begin'],
+      ['alter table altered alter a type bigint'],
+      STAR_BY_VALUE,
+      ['rollback'],
+      STAR_BY_VALUE,
+    ],
   },
   'the table is dropped and made anew': {
     before: TABLE,
@@ -389,7 +340,7 @@ const STORIES: Readonly<Record<string, Story>> = {
 };
 
 for (const [name, story] of Object.entries(STORIES))
-  test(`when this happens, what is prepared gives what pg gives: ${name}`, (t) => tell(t, story));
+  test(`when this happens, what is prepared gives what pg gives: ${name}`, (t) => tell(t, server.config, admin, story));
 
 function pooled(t: TestContext, options: PoolOptions): Pool {
   return withPool(t, { ...server.config, speaker: 'auto', max: 1, ...options });

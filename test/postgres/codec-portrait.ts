@@ -20,7 +20,7 @@ function classOf(prototype: object | null): string {
 export interface PortraitOptions {
   /** Functions are told of by their text. */
   readonly closures?: boolean | undefined;
-  /** Which table a column comes from is not looked at: it was made anew in between. */
+  /** Which table a column comes from, or is of the type of, is not looked at: it was made anew in between. */
   readonly anyTable?: boolean | undefined;
 }
 
@@ -41,6 +41,7 @@ export function portrait(value: unknown, { closures = false, anyTable = false }:
     const told = [String(key), flags.filter(Boolean).join(' ')];
     // Where it was made is asked for elsewhere.
     if (key === 'stack' && (owner instanceof Error || typeof held === 'string')) return told;
+    if (anyTable && key === 'dataTypeID' && Number(held) >= 16_384) return [...told, 'a type that was made'];
     if (anyTable && key === 'tableID') return [...told, held === 0 ? 'no table' : 'a table'];
     return [...told, get === undefined && set === undefined ? drawn(held) : 'accessor'];
   }
