@@ -42,7 +42,7 @@ test('parsers of the client are those of all its queries', async (t) => {
 });
 
 test('a parser that is set on a client counts from then on, for that client', async (t) => {
-  const text = 'select 1 as n, 2::int8 as big';
+  const query = 'select 1 as n, 2::int8 as big';
   const reference = await withClient(t, server.config);
   const all = pools(t);
   const runs = async (asked: { query(text: string): Promise<unknown> }, client: pg.Client): Promise<unknown[]> => {
@@ -50,7 +50,7 @@ test('a parser that is set on a client counts from then on, for that client', as
     for (let run = 0; run < 12; run += 1) {
       if (run === 6) client.setTypeParser(INT4, parsed);
       if (run === 9) client.setTypeParser(INT8, parsed);
-      results.push(portrait(await asked.query(text)));
+      results.push(portrait(await asked.query(query)));
     }
     return results;
   };
@@ -69,11 +69,11 @@ test('a parser that is set on pg counts from then on', async (t) => {
   t.after(() => pg.types.setTypeParser(TEXT, 'text', before));
   const reference = await withClient(t, server.config);
   const asked = [reference, ...pools(t)];
-  const text = `select 'x'::text as v`;
+  const query = `select 'x'::text as v`;
   for (let run = 0; run < 12; run += 1) {
     pg.types.setTypeParser(TEXT, 'text', run % 3 === 0 ? before : (value: string) => `${run}: ${value}`);
     const seen: unknown[] = [];
-    for (const one of asked) seen.push(portrait(await one.query(text)));
+    for (const one of asked) seen.push(portrait(await one.query(query)));
     for (const result of seen) assert.deepStrictEqual(result, seen[0]);
     assert.match(JSON.stringify(seen[0]), run % 3 === 0 ? /"x"/ : new RegExp(`"${run}: x"`));
   }
@@ -105,5 +105,24 @@ test('two results have nothing in common that their readers could change', async
       assert.ok(Array.isArray(parsers));
       parsers.length = 0;
     }
+  }
+});
+
+interface Drizzled {
+  readonly TABLE: string;
+  answers(pool: Pool): Promise<unknown[]>;
+}
+
+test('Drizzle, which brings parsers of its own with each query, gives on the codec what it gives on pg', async (t) => {
+  const { TABLE, answers }: Drizzled = await import(
+    new URL('../../../test/postgres/codec-drizzle.mjs', import.meta.url).href
+  );
+  const all = pools(t);
+  await all[0].query(TABLE);
+  const expected = portrait(await answers(all[0]));
+  for (const pool of all.slice(1)) {
+    assert.deepStrictEqual(portrait(await answers(pool)), expected);
+    const { queriesByCodec } = countsOf(pool);
+    assert.ok(queriesByCodec >= 30, `the codec spoke ${queriesByCodec} times`);
   }
 });
