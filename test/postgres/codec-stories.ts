@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 import type { PoolOptions } from '../../src/doors/index.ts';
 import type { Arguments } from './codec-corpus/entry.ts';
@@ -52,6 +53,8 @@ export interface Story {
   /** A pool's named statements follow the server's where pg's do not: then only pools are compared. */
   readonly poolsOnly?: true;
   readonly through?: 'pool' | 'lease';
+  /** Why what is prepared answers otherwise than pg, known and meant: it has to, or the story is out of date. */
+  readonly unlike?: string;
 }
 
 /** `admin` is the other session. */
@@ -59,10 +62,11 @@ export async function tell(
   t: TestContext,
   config: pg.ClientConfig,
   admin: pg.Client,
-  { before = 'select', steps, poolsOnly, through = 'lease' }: Story,
+  { before = 'select', steps, poolsOnly, through = 'lease', unlike }: Story,
 ): Promise<void> {
   await admin.query(before);
   const bare = await withClient(t, config);
+  let differences = 0;
   let expected = poolsOnly ? undefined : await told(admin, bare, steps);
   for (const [label, options] of Object.entries(MODES)) {
     await admin.query(before);
@@ -71,8 +75,10 @@ export async function tell(
       ? told(admin, pool, steps)
       : pool.use((lease) => told(admin, lease, steps)));
     expected ??= outcomes;
-    same(outcomes, expected, label);
+    if (unlike === undefined) same(outcomes, expected, label);
+    else if (!isDeepStrictEqual(summary(outcomes), summary(expected))) differences += 1;
   }
+  if (unlike !== undefined) assert.ok(differences > 0, `no longer so: ${unlike}`);
 }
 
 /** A table, and another of its name in another schema. */

@@ -27,6 +27,8 @@ export interface Entry {
   readonly closures?: true;
   /** Why a bare pg.Client answers otherwise than any pool of ours: then the pool with `speaker: 'pg'` is what is compared with. */
   readonly deviates?: string;
+  /** Why the codec, in some of its ways, answers otherwise than pg, known and meant: it has to, or the entry is out of date. */
+  readonly unlike?: string;
   /** With `prepare: 'always'` each run of its last step is a prepared one; false: none is. Not looked at by default. */
   readonly prepared?: boolean;
   /** The last argument is a callback, put there by whoever runs it. */
