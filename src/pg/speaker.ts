@@ -71,6 +71,9 @@ export class Speaker {
     this.#named = named;
     this.#speaking = speaking;
     this.#sending = sending;
+    inside.connection.on('parameterStatus', ({ parameterName }) => {
+      if (PARSED_BY.has(parameterName)) this.#parseAnew();
+    });
     const pulse = inside._pulseQueryQueue;
     inside._pulseQueryQueue = () => {
       if (this.#opening !== undefined) this.#openForPg(this.#opening);
@@ -199,7 +202,14 @@ export class Speaker {
     };
   }
 
-  #send(asked: Asked, idle: boolean, opening: Opening | undefined, resolve: Resolve, reject: Reject): void {
+  /** Undefined: it was answered without being sent. */
+  #send(
+    asked: Asked,
+    idle: boolean,
+    opening: Opening | undefined,
+    resolve: Resolve,
+    reject: Reject,
+  ): CodecQuery | undefined {
     const { plain, text } = asked;
     const { parts, prepares, spoken, texts } = this.#speaking;
     let values: readonly Wire[];
@@ -207,7 +217,7 @@ export class Speaker {
       values = this.#wires(asked.values);
     } catch (error) {
       reject(error);
-      return;
+      return undefined;
     }
     const outside = idle && opening === undefined;
     // Inside a transaction a plan that does not fit any more would cost all of it.
@@ -223,6 +233,7 @@ export class Speaker {
     this.#sending(text.text, text.declares);
     spoken.byCodec += 1;
     this.#codec.speak(query);
+    return query;
   }
 
   /**
@@ -234,11 +245,15 @@ export class Speaker {
     if (!gone && !(error.code === '0A000' && error.routine === PLAN_CHANGED)) return false;
     if (gone) this.#speaking.texts.vanished();
     query.instead = () => {
-      // Somebody else's turn by now, or the end: whoever asked is told what the server said.
-      if (this.#codec.free) this.#send({ ...asked, plain: true }, true, undefined, resolve, reject);
-      else reject(error);
+      const next = this.#send({ ...asked, plain: true }, true, undefined, resolve, reject);
+      if (next !== undefined) query.become(next);
     };
     return true;
+  }
+
+  #parseAnew(): void {
+    const { parsedStatements } = this.#inside.connection;
+    for (const name of this.#prepared.names) if (name in parsedStatements) this.#named.doubt(name);
   }
 
   /** A function that turns a value into a parameter may do anything: nothing is half put together meanwhile. */
@@ -260,7 +275,7 @@ export class Speaker {
           wires.push(null);
           break;
         default:
-          wires.push(this.#speaking.parts.prepareValue(value));
+          wires.push(wireOf(this.#speaking.parts.prepareValue(value)));
       }
     }
     return wires;
@@ -269,6 +284,8 @@ export class Speaker {
   #put(query: CodecQuery, values: readonly Wire[], opening: Opening | undefined): void {
     const { out } = this.#speaking;
     const { name, text } = query;
+    // Should putting together ever fail half-way, that must not go out with this, on whatever connection.
+    out.drop();
     if (name === undefined && values.length === 0 && opening === undefined) {
       out.query(text.text);
       return;
@@ -305,6 +322,25 @@ export class Speaker {
 }
 
 const NONE: readonly unknown[] = [];
+
+/**
+ * By these the server understands a text when it parses it: literals of dates, times and strings, and (reported from PostgreSQL 18 on) names. What was
+ * prepared under others would go on meaning what it meant.
+ */
+const PARSED_BY: ReadonlySet<string> = new Set([
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'standard_conforming_strings',
+  'search_path',
+]);
+
+/** An object may turn itself into anything: into nothing, which pg sends as null, or into what cannot be sent. */
+function wireOf(prepared: unknown): Wire {
+  if (typeof prepared === 'string' || prepared instanceof Buffer) return prepared;
+  if (prepared === null || prepared === undefined) return null;
+  throw new TypeError(`a value of a query was turned into a ${typeof prepared}, which is neither text nor a Buffer`);
+}
 
 /** Where the server says that a plan it keeps does not fit the tables any more; the code alone stands for much else. */
 const PLAN_CHANGED = 'RevalidateCachedQuery';

@@ -22,6 +22,9 @@ const PLANNED = new Set('select values table with insert update delete merge'.sp
 /** What is sent as it is. */
 const PLAIN = new Set('begin start commit end rollback abort savepoint release set show'.split(' '));
 
+/** What a literal may say of a date or time means the moment at which it is parsed: prepared, it would stay that for ever. */
+const DATED = /\b(?:now|today|tomorrow|yesterday)\b(?!\s*\()/i;
+
 export interface Text {
   readonly text: string;
   /** One statement of a kind that the codec speaks: its reply holds nothing but rows and the word that it is complete. */
@@ -53,7 +56,7 @@ function read(text: string): Text {
   // The INTO of a SELECT makes a table.
   const into =
     (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
-  const planned = ordinary && PLANNED.has(verb) && !into;
+  const planned = ordinary && PLANNED.has(verb) && !into && !DATED.test(text);
   const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
   const parameters = tokens.some(({ kind }) => kind === 'parameter');
   const declares = declaresReadOnly(text);
