@@ -270,13 +270,20 @@ const LISTS: readonly Entry[] = [
   }),
 ];
 
+/** The codec looks at what it is given before it sends anything. */
+function said(name: string): { unlike?: string } {
+  return name === 'a function whose toString gives a number' ? { unlike: 'it is refused in words of the codec' } : {};
+}
+
 export const PARAMETERS: readonly Entry[] = [
   ...Object.entries(VALUES).flatMap(([name, value]) => [
-    entry(`the value ${name}`, 'either', ['select $1::text as v', [value]]),
-    entry(`the value ${name} among others`, 'either', [
-      'select $1::text as a, $2::text as v, $3::int as c, $4::bytea as d',
-      ['before', value, 3, Buffer.from([4])],
-    ]),
+    entry(`the value ${name}`, 'either', ['select $1::text as v', [value]], said(name)),
+    entry(
+      `the value ${name} among others`,
+      'either',
+      ['select $1::text as a, $2::text as v, $3::int as c, $4::bytea as d', ['before', value, 3, Buffer.from([4])]],
+      said(name),
+    ),
   ]),
   ...Object.entries(BYTES).flatMap(([name, make]) => [
     fresh(`the value ${name}`, 'codec', () => ['select $1::bytea as v', [make()]]),
