@@ -19,6 +19,7 @@ const VANISHED_MAX = 3;
 
 /** What is planned once prepared, and changes no definition. */
 const PLANNED = new Set('select values table with insert update delete merge'.split(' '));
+const WRITING = new Set('insert update delete merge with'.split(' '));
 /** What is sent as it is. */
 const PLAIN = new Set('begin start commit end rollback abort savepoint release set show'.split(' '));
 
@@ -56,9 +57,11 @@ function read(text: string): Text {
   // The INTO of a SELECT makes a table.
   const into =
     (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
-  const planned = ordinary && PLANNED.has(verb) && !into && !DATED.test(text);
   const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
   const parameters = tokens.some(({ kind }) => kind === 'parameter') ? highest(text) : 0;
+  // Without parameters it goes out in the simple protocol, in which a rule of the table may answer with rows, and in the other it may not.
+  const ruled = WRITING.has(verb) && parameters === 0;
+  const planned = ordinary && PLANNED.has(verb) && !into && !ruled && !DATED.test(text);
   const declares = declaresReadOnly(text);
   return {
     text,
