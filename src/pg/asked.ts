@@ -17,6 +17,8 @@ export interface Asked {
   readonly name: string | undefined;
   readonly rowMode: string | undefined;
   readonly types: Types;
+  /** As many values as the text has parameters: else the server's error would tell of a name that nobody has given. */
+  readonly fits: boolean;
 }
 
 type PrepareValue = (value: unknown) => unknown;
@@ -74,8 +76,8 @@ export function asking(
   const known = texts.of(text);
   if (!known.ordinary) return undefined;
   const list = (values || NONE) as readonly unknown[];
-  // What the server says of this depends on how it is sent.
-  if (known.parameters !== list.length) return undefined;
+  // The simple protocol has its own error for this.
+  if (known.parameters > 0 && list.length === 0) return undefined;
   // A name that pg has not prepared on this connection yet, or by another text.
   if (name && inside.connection.parsedStatements[name as string] !== text) return undefined;
   return {
@@ -84,6 +86,7 @@ export function asking(
     name: (name || undefined) as string | undefined,
     rowMode: (rowMode || undefined) as string | undefined,
     types: (types || inside._types) as Types,
+    fits: known.parameters === list.length,
   };
 }
 

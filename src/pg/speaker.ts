@@ -145,7 +145,8 @@ export class Speaker {
     const { parts, prepares, spoken, texts } = this.#speaking;
     const outside = idle && opening === undefined;
     // Inside a transaction a plan that does not fit any more would cost all of it.
-    const prepared = prepares && !plain && asked.name === undefined && !this.#unsettled && (outside || !text.starred);
+    const prepared =
+      prepares && asked.fits && !plain && asked.name === undefined && !this.#unsettled && (outside || !text.starred);
     const own = prepared ? texts.use(text) : undefined;
     const name = asked.name ?? own;
     const query = new CodecQuery(parts, text, name, asked.rowMode, asked.types, resolve, reject);

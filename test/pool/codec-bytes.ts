@@ -91,4 +91,3 @@ export function parameter(name: string, value: string): Buffer {
 export const PARSED = message('1');
 export const BOUND = message('2');
 export const CLOSED = message('3');
-export const NO_DATA = message('n');
