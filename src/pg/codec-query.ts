@@ -21,6 +21,8 @@ export class CodecQuery {
   bound = false;
   /** Asked of an error that came before the server had taken the parameters; true: it is dealt with at the end of the reply. */
   refused: ((error: ServerError) => boolean) | undefined;
+  /** Told of an error that came later. */
+  failed: ((error: ServerError) => void) | undefined;
   /** What to do at the end of the reply, when nobody has been answered yet. */
   instead: (() => void) | undefined;
   /** What was sent in its place. */
@@ -100,7 +102,8 @@ export class CodecQuery {
       this.#rows.push(this.#maker(bytes, start + 2, end, parsers));
     } catch (error) {
       if (!isRow(bytes, start + 2, end, columns)) throw new Error('a row in it does not end where it says');
-      this.#thrown = { error };
+      // As in pg, which takes anything falsy for no error, and leaves the row out.
+      if (error) this.#thrown = { error };
     }
   }
 
@@ -140,8 +143,12 @@ export class CodecQuery {
     const thrown = this.#thrown;
     this.#thrown = undefined;
     if (this.ahead > 0) this.opening?.failed(error);
-    if (!this.bound && this.refused?.(error as ServerError) === true) this.#refusal = { error };
-    else this.#reject(thrown === undefined ? error : thrown.error);
+    if (!this.bound && this.refused?.(error as ServerError) === true) {
+      this.#refusal = { error };
+      return;
+    }
+    this.failed?.(error as ServerError);
+    this.#reject(thrown === undefined ? error : thrown.error);
   }
 
   /** It goes on as another. */

@@ -191,9 +191,8 @@ export class PgSession implements Session {
     reject: (error: unknown) => void,
   ): boolean {
     const can = !this.#ended && this.settling === undefined && this.#outstanding.queued === 0;
-    const idle = this.#atRest === 'idle';
     const answer = resolve as (result: unknown) => void;
-    return can && this.#speaker?.speak(query, values, idle, answer, reject) === true;
+    return can && this.#speaker?.speak(query, values, this.#atRest, answer, reject) === true;
   }
 
   /** pg is asked instead. */

@@ -1,6 +1,7 @@
 // Who speaks for a query on one session: the codec, or pg. Owns the choice, which is pg wherever anything is unusual, and what the codec sends;
 // whose the socket's bytes are is known to the codec, what a result looks like to its query.
 
+import type { SessionStatus } from '../contracts/driver.ts';
 import { type Asked, asking } from './asked.ts';
 import type { Codec } from './codec.ts';
 import { CodecQuery } from './codec-query.ts';
@@ -89,10 +90,10 @@ export class Speaker {
   }
 
   /**
-   * Has the codec speak the query and answers by one of the functions; false if that is not possible, and nothing was done. `idle`: outside a
-   * transaction.
+   * Has the codec speak the query and answers by one of the functions; false if that is not possible, and nothing was done. `atRest`: how the
+   * session is.
    */
-  speak(query: unknown, values: unknown, idle: boolean, resolve: Resolve, reject: Reject): boolean {
+  speak(query: unknown, values: unknown, atRest: SessionStatus, resolve: Resolve, reject: Reject): boolean {
     if (this.#opening?.obsolete === true) this.#opening = undefined;
     const opening = this.#opening;
     if (opening?.state === 'failed') {
@@ -100,7 +101,7 @@ export class Speaker {
       return true;
     }
     if (!this.#codec.free) return false;
-    const { parts, texts } = this.#speaking;
+    const { parts, spoken, texts } = this.#speaking;
     let asked: Asked | undefined;
     try {
       asked = asking(query, values, texts, this.#inside, parts.prepareValue);
@@ -110,7 +111,8 @@ export class Speaker {
     }
     // Turning a value into a parameter may do anything, and ask something else meanwhile.
     if (asked === undefined || !this.#codec.free) return false;
-    this.#send(asked, idle, opening, resolve, reject);
+    spoken.byCodec += 1;
+    this.#send(asked, atRest === 'idle', opening, resolve, reject, atRest === 'failed');
     return true;
   }
 
@@ -152,27 +154,38 @@ export class Speaker {
     const query = new CodecQuery(parts, text, name, asked.rowMode, asked.types, resolve, reject);
     if (own !== undefined) {
       spoken.prepared += 1;
+      query.failed = ({ code = '' }) => {
+        if (DEFINITIONS.has(code.slice(0, 2))) this.#forget(query);
+      };
       if (outside) query.refused = (error) => this.#again(error, query, asked, resolve, reject);
     }
     this.#put(query, asked.values, opening);
     this.#sending(text.text, text.declares);
-    spoken.byCodec += 1;
     this.#codec.speak(query);
     return query;
   }
 
   /**
-   * What was prepared here without having been asked for must not fail for that reason: the server refused it before it ran, outside a
-   * transaction, so it is sent again by its text at the end of the reply.
+   * What was prepared here without having been asked for must not fail for that reason. The server refused it before it ran, outside a
+   * transaction, so it is sent again by its text at the end of the reply; if that goes well, it was for the name.
    */
   #again(error: ServerError, query: CodecQuery, asked: Asked, resolve: Resolve, reject: Reject): boolean {
-    const gone = error.code === '26000' || error.code === '42P05';
-    if (!gone && !(error.code === '0A000' && error.routine === PLAN_CHANGED)) return false;
-    if (gone) this.#speaking.texts.vanished();
+    const { code } = error;
+    if (code === undefined || !(DEFINITIONS.has(code.slice(0, 2)) || FORMS.has(code))) return false;
+    if (code === '26000' || code === '42P05') this.#speaking.texts.vanished();
+    const fine = (result: unknown): void => {
+      this.#forget(query);
+      resolve(result);
+    };
     query.instead = () => {
-      query.become(this.#send(asked, true, undefined, resolve, reject, true));
+      query.become(this.#send(asked, true, undefined, fine, reject, true));
     };
     return true;
+  }
+
+  /** It may be that it fails for what was kept of it on the server: a function it calls, a type that has changed. */
+  #forget({ name }: CodecQuery): void {
+    if (name !== undefined && name in this.#inside.connection.parsedStatements) this.#named.doubt(name);
   }
 
   #parseAnew(): void {
@@ -232,5 +245,8 @@ const PARSED_BY: ReadonlySet<string> = new Set([
   'search_path',
 ]);
 
-/** Where the server says that a plan it keeps does not fit the tables any more; the code alone stands for much else. */
-const PLAN_CHANGED = 'RevalidateCachedQuery';
+/** Classes of errors that may come of definitions which have changed: of access rules and syntax, of names, of features, of the server itself. */
+const DEFINITIONS: ReadonlySet<string> = new Set(['42', '26', '0A', 'XX']);
+
+/** A value is not of the form that the type of its parameter was to have when the text was parsed: out of range, a date, a text for another type. */
+const FORMS: ReadonlySet<string> = new Set(['22003', '22007', '22008', '22P02', '22P03']);

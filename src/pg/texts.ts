@@ -19,7 +19,7 @@ const VANISHED_MAX = 3;
 
 /** What is planned once prepared, and changes no definition. */
 const PLANNED = new Set('select values table with insert update delete merge'.split(' '));
-const WRITING = new Set('insert update delete merge with'.split(' '));
+const WRITING = ['insert', 'update', 'delete', 'merge'] as const;
 /** What is sent as it is. */
 const PLAIN = new Set('begin start commit end rollback abort savepoint release set show'.split(' '));
 
@@ -35,7 +35,7 @@ export interface Text {
   /** Its plan may be kept on the server. */
   readonly planned: boolean;
   readonly declares: ReadOnly;
-  /** A star in it may stand for all columns: what it gives changes with the table. */
+  /** A star, or TABLE, in it may stand for all columns: what it gives changes with the table. */
   readonly starred: boolean;
   /** How often it was used. */
   uses: number;
@@ -57,10 +57,13 @@ function read(text: string): Text {
   // The INTO of a SELECT makes a table.
   const into =
     (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
-  const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
+  const starred = tokens.some(
+    ({ text: mark }, at) => mark === 'table' || (mark === '*' && tokens[at - 1]?.text !== '('),
+  );
   const parameters = tokens.some(({ kind }) => kind === 'parameter') ? highest(text) : 0;
   // Without parameters it goes out in the simple protocol, in which a rule of the table may answer with rows, and in the other it may not.
-  const ruled = WRITING.has(verb) && parameters === 0;
+  const writes = (word: string): boolean => tokens.some(({ kind, text: one }) => kind === 'word' && one === word);
+  const ruled = parameters === 0 && WRITING.some(writes);
   const planned = ordinary && PLANNED.has(verb) && !into && !ruled && !DATED.test(text);
   const declares = declaresReadOnly(text);
   return {

@@ -112,9 +112,14 @@ export function failureOf(
   sentBefore: number,
   signal: AbortSignal | undefined,
 ): unknown {
-  // It was made where the reply is read; pg does the same.
-  if (error instanceof Error && !isOxbowError(error) && error !== signal?.reason)
-    Error.captureStackTrace(error, failureOf);
+  // It was made where the reply is read. As in pg, what was thrown that cannot be told where it was asked for fails by that.
+  if (!isOxbowError(error) && error !== signal?.reason) {
+    try {
+      Error.captureStackTrace(error as object, failureOf);
+    } catch (thrown) {
+      return thrown;
+    }
+  }
   if (session.status !== 'lost' || error instanceof ConnectionLostError || error === signal?.reason) return error;
   const why = error instanceof Error ? error.message : String(error);
   const mayHaveExecuted = session.sent !== sentBefore && !neverRan(error);

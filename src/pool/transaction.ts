@@ -96,8 +96,7 @@ class Work implements Transaction {
       // The callback, if there is one, hears of it as of any other failure.
       if (fault !== undefined) return ask(() => Promise.reject(fault), query, values, callback);
       const result: unknown = lease.query(query, values as never, callback as never);
-      if (result instanceof Promise) result.catch((error: unknown) => this.#note(error));
-      return result;
+      return result instanceof Promise ? this.#noted(result) : result;
     }) as Lease['query'];
   }
 
@@ -205,8 +204,14 @@ class Work implements Transaction {
         );
   }
 
-  #note(error: unknown): void {
-    this.#failure ??= error;
+  /** Awaited, and not listened to beside the caller: a second listener would hide from the error where it was asked for. */
+  async #noted(result: Promise<unknown>): Promise<unknown> {
+    try {
+      return await result;
+    } catch (error) {
+      this.#failure ??= error;
+      throw error;
+    }
   }
 
   #usedTooLate(): LeaseError {

@@ -32,11 +32,11 @@ test('one statement that gives nothing but rows is planned, whatever is around a
     'values (1), (2)',
     'table t',
     'with x as (select 1) select * from x',
-    'with x as (delete from t returning *) select * from x',
-    "insert into t values ('; drop table t')",
-    'update t set a = 1',
-    'delete from t',
-    'merge into t using s on t.a = s.a when matched then delete',
+    'with x as (delete from t where a = $1 returning *) select * from x',
+    'insert into t values ($1)',
+    'update t set a = $1',
+    'delete from t where a = $1',
+    'merge into t using s on t.a = $1 when matched then delete',
     'select "into" from t',
     "select 'into'",
     'select 1 -- into',
@@ -48,8 +48,13 @@ test('one statement that gives nothing but rows is planned, whatever is around a
     assert.equal(judged(text), 'planned', text);
 });
 
-test('what makes a table, what says the moment in a literal, and what is sent as it is, is spoken and never prepared', () => {
+test('what writes without parameters, what makes a table, what says the moment in a literal, and what is sent as it is, is spoken and never prepared', () => {
   for (const text of [
+    'with x as (delete from t returning *) select * from x',
+    "insert into t values ('; drop table t')",
+    'update t set a = 1',
+    'delete from t',
+    'merge into t using s on t.a = s.a when matched then delete',
     'select 1 into t',
     'select * INTO TEMP t from s',
     'with x as (select 1) select * into t from x',
