@@ -1,0 +1,221 @@
+// The order of a run: generations of processes; in each, cell after cell; in a cell, rounds in which everybody has one slice, each time
+// beginning with another one. Then what is counted, in processes of its own. Owns no arithmetic beyond sums.
+
+import type { RunOptions } from '../lib/bench.ts';
+import { type Child, type Figures, startChild } from '../lib/child.ts';
+import { serverCpuUs } from '../lib/server-cpu.ts';
+import { type Cell, contestantsOf, hasHeap, keyOf, paceOf, takesPart } from './cells.ts';
+import type { Opening, Question } from './child.ts';
+import { type Contender, LIMIT, LINE_UP, type Name } from './line-up.ts';
+import { pgbench } from './pgbench.ts';
+import type { Program } from './programs.ts';
+import type { BenchServer } from './server.ts';
+
+export interface Plan {
+  readonly cells: readonly Cell[];
+  readonly generations: number;
+  readonly rounds: number;
+  readonly warmMs: number;
+  /** By so much shorter is each slice than its pace. */
+  readonly haste: number;
+  readonly rows: number;
+  /** Cells whose heap per query is counted. */
+  readonly counted: readonly Cell[];
+  readonly memoryRounds: number;
+}
+
+/** One contestant in one cell. */
+export interface Samples {
+  /** By slice: queries per second, and CPU microseconds of the client per query. */
+  readonly rate: number[];
+  readonly cpuUs: number[];
+  /** Over all slices, their beginnings and ends included. */
+  serverUs: number;
+  served: number;
+  /** By generation. */
+  readonly latencies: { p50: number; p99: number; p999: number }[];
+  heapBytes: number;
+}
+
+export interface MemorySample {
+  readonly rss: number[];
+  readonly alive: number[];
+}
+
+export interface Measured {
+  readonly cells: ReadonlyMap<string, ReadonlyMap<Contender, Samples>>;
+  /** A thousand callers on ten connections. */
+  readonly memory: ReadonlyMap<Name, MemorySample>;
+}
+
+export interface Cast {
+  /** Who can take part on this machine. */
+  readonly present: ReadonlySet<Contender>;
+  readonly bun: Program | undefined;
+  readonly pgbench: Program | undefined;
+}
+
+export const MEMORY_CELL: Cell = { workload: 'byKey', callers: 1_000, connections: 10, transport: 'local' };
+
+/** Two halves of the young generation, in megabytes, that nothing which is counted fills. */
+const YOUNG = ['--expose-gc', '--min-semi-space-size=512', '--max-semi-space-size=512'];
+
+function numberOf(figures: Figures, name: string): number {
+  return figures[name] ?? Number.NaN;
+}
+
+/** Queries whose objects fit into the young generation with ease. */
+function countedQueries({ workload }: Cell): number {
+  if (workload === 'rows1000') return 200;
+  return workload === 'wide' ? 400 : 3_000;
+}
+
+export class Measurement {
+  readonly #server: BenchServer;
+  readonly #plan: Plan;
+  readonly #cast: Cast;
+  readonly #progress: RunOptions['progress'];
+  readonly #cells = new Map<string, Map<Contender, Samples>>();
+  #seed = 1;
+
+  constructor(server: BenchServer, plan: Plan, cast: Cast, progress: RunOptions['progress']) {
+    this.#server = server;
+    this.#plan = plan;
+    this.#cast = cast;
+    this.#progress = progress;
+  }
+
+  async run(): Promise<Measured> {
+    for (let generation = 1; generation <= this.#plan.generations; generation += 1) await this.#generation(generation);
+    await this.#heaps();
+    return { cells: this.#cells, memory: await this.#memories() };
+  }
+
+  #child(name: Name, flags?: readonly string[]): Child {
+    const module = new URL('./child.js', import.meta.url);
+    if (name === 'Bun.sql') return startChild(module, name, { program: this.#cast.bun?.path ?? 'bun', flags: [] });
+    return startChild(module, name, flags === undefined ? {} : { flags });
+  }
+
+  #opening(cell: Cell): Opening {
+    const { workload, callers, connections, transport } = cell;
+    const target = { config: this.#server.ways[transport], schema: this.#server.schema, connections };
+    this.#seed += 1;
+    return { what: 'open', target, workload, callers, rows: this.#plan.rows, seed: this.#seed };
+  }
+
+  #samples(cell: Cell, name: Contender): Samples {
+    const key = keyOf(cell);
+    const inCell = this.#cells.get(key) ?? new Map<Contender, Samples>();
+    this.#cells.set(key, inCell);
+    const samples: Samples = inCell.get(name) ?? {
+      rate: [],
+      cpuUs: [],
+      serverUs: 0,
+      served: 0,
+      latencies: [],
+      heapBytes: Number.NaN,
+    };
+    inCell.set(name, samples);
+    return samples;
+  }
+
+  async #generation(generation: number): Promise<void> {
+    const names = LINE_UP.filter((name) => this.#cast.present.has(name));
+    const children = new Map(names.map((name) => [name, this.#child(name)]));
+    for (const cell of this.#plan.cells) {
+      this.#progress(`queries: ${keyOf(cell)}, processes ${generation} of ${this.#plan.generations}`);
+      await this.#cell(cell, children);
+    }
+    for (const child of children.values()) await child.end();
+  }
+
+  async #cell(cell: Cell, children: ReadonlyMap<Name, Child>): Promise<void> {
+    const plan = this.#plan;
+    const pace = paceOf(cell);
+    const names = contestantsOf(cell, this.#cast.present);
+    const ask = async (name: Name, question: Question): Promise<Figures> => {
+      try {
+        return (await children.get(name)?.ask(question)) ?? {};
+      } catch (error) {
+        throw new Error(`${name} in ${keyOf(cell)}: ${question.what}`, { cause: error });
+      }
+    };
+    await this.#server.tidy();
+    // For everybody the same keys in the same order.
+    const opening = this.#opening(cell);
+    for (const name of names) {
+      await ask(name, opening);
+      await ask(name, { what: 'slice', leadMs: plan.warmMs, ms: 1 });
+    }
+    for (let round = 0; round < plan.rounds; round += 1) {
+      for (let place = 0; place < names.length; place += 1) {
+        const name = names[(place + round) % names.length];
+        if (name === undefined) continue;
+        const before = serverCpuUs(this.#server.pid);
+        const slice = await ask(name, { what: 'slice', leadMs: pace.leadMs / plan.haste, ms: pace.ms / plan.haste });
+        const serverUs = serverCpuUs(this.#server.pid) - before;
+        const samples = this.#samples(cell, name);
+        samples.rate.push((numberOf(slice, 'queries') * 1e6) / numberOf(slice, 'wallUs'));
+        samples.cpuUs.push(numberOf(slice, 'cpuUs') / numberOf(slice, 'queries'));
+        samples.serverUs += serverUs;
+        samples.served += numberOf(slice, 'total');
+      }
+    }
+    for (const name of names) {
+      const found = await ask(name, { what: 'latencies' });
+      const [p50, p99, p999] = [numberOf(found, 'p50'), numberOf(found, 'p99'), numberOf(found, 'p999')];
+      this.#samples(cell, name).latencies.push({ p50, p99, p999 });
+      await ask(name, { what: 'close' });
+    }
+    await this.#limit(cell);
+  }
+
+  async #limit(cell: Cell): Promise<void> {
+    const program = this.#cast.pgbench;
+    if (program === undefined || !takesPart(LIMIT, cell)) return;
+    const { target } = this.#opening(cell);
+    const found = await pgbench(program.path, cell, target, this.#plan.rows, this.#server.pid);
+    const samples = this.#samples(cell, LIMIT);
+    samples.rate.push(found.rate);
+    samples.cpuUs.push(found.cpuUs);
+    samples.serverUs += found.serverUs;
+    samples.served += 1;
+    samples.latencies.push({ p50: found.meanMs, p99: Number.NaN, p999: Number.NaN });
+  }
+
+  async #heaps(): Promise<void> {
+    const names = LINE_UP.filter((name) => this.#cast.present.has(name) && hasHeap(name));
+    for (const name of names) {
+      this.#progress(`queries: heap per query of ${name}`);
+      const child = this.#child(name, YOUNG);
+      for (const cell of this.#plan.counted.filter((one) => takesPart(name, one))) {
+        await child.ask(this.#opening(cell));
+        const { bytes, collections } = await child.ask({ what: 'heap', queries: countedQueries(cell) });
+        // What a collection freed is missing in the sum: then there is no figure.
+        this.#samples(cell, name).heapBytes = collections === 0 && bytes !== undefined ? bytes : Number.NaN;
+        await child.ask({ what: 'close' });
+      }
+      await child.end();
+    }
+  }
+
+  async #memories(): Promise<Map<Name, MemorySample>> {
+    const found = new Map<Name, MemorySample>();
+    for (let round = 1; round <= this.#plan.memoryRounds; round += 1) {
+      this.#progress(`queries: memory of ${MEMORY_CELL.callers} callers, ${round} of ${this.#plan.memoryRounds}`);
+      for (const name of contestantsOf(MEMORY_CELL, this.#cast.present)) {
+        const child = this.#child(name);
+        await child.ask(this.#opening(MEMORY_CELL));
+        const { rss, alive } = await child.ask({ what: 'memory', ms: 1_000 });
+        const samples = found.get(name) ?? { rss: [], alive: [] };
+        found.set(name, samples);
+        samples.rss.push(rss ?? Number.NaN);
+        samples.alive.push(alive ?? Number.NaN);
+        await child.ask({ what: 'close' });
+        await child.end();
+      }
+    }
+    return found;
+  }
+}

@@ -1,0 +1,108 @@
+// Oxbow and pg-pool: the same methods, but for the transaction, which each has its own way for.
+
+import pg from 'pg';
+import { Pool, type PoolOptions } from '../../src/doors/index.ts';
+import type { Target } from './target.ts';
+import { type Queries, SQL } from './workloads.ts';
+
+type Asks = Pick<pg.Pool, 'query' | 'end'>;
+
+class PgShaped implements Queries<pg.QueryResult> {
+  readonly #pool: Asks;
+  readonly transfer: (aid: number, delta: number) => Promise<pg.QueryResult>;
+
+  constructor(pool: Asks, transfer: (aid: number, delta: number) => Promise<pg.QueryResult>) {
+    this.#pool = pool;
+    this.transfer = transfer;
+  }
+
+  select1(): Promise<pg.QueryResult> {
+    return this.#pool.query(SQL.select1);
+  }
+
+  byKey(aid: number): Promise<pg.QueryResult> {
+    return this.#pool.query(byKey(aid));
+  }
+
+  byText(aid: number): Promise<pg.QueryResult> {
+    return this.#pool.query(SQL.byKey, [aid]);
+  }
+
+  accounts(from: number, to: number): Promise<pg.QueryResult> {
+    return this.#pool.query({ name: 'accounts', text: SQL.accounts, values: [from, to] });
+  }
+
+  wide(from: number, to: number): Promise<pg.QueryResult> {
+    return this.#pool.query({ name: 'wide', text: SQL.wide, values: [from, to] });
+  }
+
+  insert(aid: number, delta: number): Promise<pg.QueryResult> {
+    return this.#pool.query(insert(aid, delta));
+  }
+
+  failing(): Promise<pg.QueryResult> {
+    return this.#pool.query(SQL.failing, [0]);
+  }
+
+  sqlStateOf(error: unknown): unknown {
+    return error instanceof pg.DatabaseError ? error.code : undefined;
+  }
+
+  rowsOf(result: pg.QueryResult): pg.QueryResultRow[] {
+    return result.rows;
+  }
+
+  countOf(result: pg.QueryResult): number {
+    return result.rowCount ?? 0;
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end();
+  }
+}
+
+function byKey(aid: number): pg.QueryConfig {
+  return { name: 'by-key', text: SQL.byKey, values: [aid] };
+}
+
+function update(aid: number, delta: number): pg.QueryConfig {
+  return { name: 'update', text: SQL.update, values: [delta, aid] };
+}
+
+function insert(aid: number, delta: number): pg.QueryConfig {
+  return { name: 'insert', text: SQL.insert, values: [aid, delta] };
+}
+
+export function ours(target: Target, options: Pick<PoolOptions, 'speaker' | 'prepare'> = {}): Queries<pg.QueryResult> {
+  const pool = new Pool({ ...target.config, ...options, max: target.connections, dev: false });
+  return new PgShaped(pool, (aid, delta) =>
+    pool.transaction(async (tx) => {
+      await tx.query(update(aid, delta));
+      const found = await tx.query(byKey(aid));
+      await tx.query(insert(aid, delta));
+      return found;
+    }),
+  );
+}
+
+/** As node-postgres documents a transaction; an error never happens in it here. */
+export function pgPool(target: Target, options: { pipeline?: boolean } = {}): Queries<pg.QueryResult> {
+  const pool = new pg.Pool({ ...target.config, ...options, max: target.connections });
+  pool.on('error', () => {});
+  return new PgShaped(pool, async (aid, delta) => {
+    const client = await pool.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query(update(aid, delta));
+      const found = await client.query(byKey(aid));
+      await client.query(insert(aid, delta));
+      await client.query('COMMIT');
+      return found;
+    } catch (error) {
+      await client.query('ROLLBACK');
+      throw error;
+    } finally {
+      client.release();
+    }
+  });
+}
