@@ -28,6 +28,15 @@ function timesOf(pid: number | string): Times {
   }
 }
 
+/** What the scheduler counted for a process of one thread: exact, where `stat` knows whole ticks. */
+function runUsOf(pid: string): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[0]) / 1_000;
+  } catch {
+    return timesOf(pid).own;
+  }
+}
+
 /** Microseconds since the server began; NaN where nobody says. */
 export function serverCpuUs(pid: number | undefined): number {
   if (pid === undefined) return Number.NaN;
@@ -40,9 +49,9 @@ export function serverCpuUs(pid: number | undefined): number {
       return Number.NaN;
     }
     const alive = children.split(' ').filter((one) => one.trim() !== '');
-    const sum = alive.reduce((all, one) => all + timesOf(one).own, 0);
+    const sum = alive.reduce((all, one) => all + runUsOf(one), 0);
     const after = timesOf(pid);
     // One that was waited for meanwhile would count twice, or not at all.
-    if (after.ended === before.ended || tries === 10) return after.own + after.ended + sum;
+    if (after.ended === before.ended || tries === 10) return runUsOf(String(pid)) + after.ended + sum;
   }
 }

@@ -1,6 +1,6 @@
 // Which combinations are measured: those that the goals are about and a few beside them, or all of them.
 
-import { type Contender, isOurs, LIMIT, LINE_UP, type Name } from './line-up.ts';
+import { type Contender, LIMIT, LINE_UP, type Name } from './line-up.ts';
 import { NAMES, type WorkloadName } from './workloads.ts';
 
 /** `local`: a Unix socket where the server has one. `away`: TCP, with half a millisecond added in each direction. */
@@ -98,8 +98,4 @@ export function hasHeap(name: Contender): name is Name {
 /** Contestants of a cell, ours and its like first. */
 export function contestantsOf(one: Cell, present: ReadonlySet<Contender>): Name[] {
   return LINE_UP.filter((name) => present.has(name) && takesPart(name, one));
-}
-
-export function peersOf(one: Cell, present: ReadonlySet<Contender>): Contender[] {
-  return [...contestantsOf(one, present), LIMIT as Contender].filter((name) => !isOurs(name) && present.has(name));
 }

@@ -4,6 +4,7 @@
 import { answerAsChild, collect, type Figures } from '../lib/child.ts';
 import { collections } from '../lib/collections.ts';
 import { Crowd } from './crowd.ts';
+import { ECHO } from './echo.ts';
 import { isName } from './line-up.ts';
 import { make } from './make.ts';
 import type { Target } from './target.ts';
@@ -22,7 +23,8 @@ export interface Opening {
 export type Question =
   | Opening
   | { readonly what: 'slice'; readonly leadMs: number; readonly ms: number }
-  /** Runs through so many queries. */
+  /** Until the code is compiled for what comes, but not for longer than `ms`. */
+  | { readonly what: 'warm'; readonly queries: number; readonly ms: number }
   | { readonly what: 'heap'; readonly queries: number }
   | { readonly what: 'memory'; readonly ms: number }
   | { readonly what: 'latencies' }
@@ -46,26 +48,38 @@ async function open(asked: Opening): Promise<Figures> {
   return {};
 }
 
-/** Bytes of JavaScript objects per query; the young generation of this process is too large to be collected meanwhile. */
-async function heap(count: number): Promise<Figures> {
-  await present().exactly(count);
+async function bytesPerQuery(crowd: Crowd, count: number): Promise<{ bytes: number; collections: number }> {
   collect();
   const seen = await collections();
   const before = process.memoryUsage().heapUsed;
-  await present().exactly(count);
+  await crowd.exactly(count);
   const bytes = process.memoryUsage().heapUsed - before;
   return { bytes: bytes / count, collections: await seen.end() };
 }
 
+/**
+ * Bytes of JavaScript objects per query, and how many of them the callers' loop itself makes; the young generation of this process is too
+ * large to be collected meanwhile.
+ */
+async function heap(count: number): Promise<Figures> {
+  const echo = new Crowd(ECHO, WORKLOADS.byKey, { callers: 100, rows: 10_000, seed: 1 });
+  await echo.exactly(10 * count);
+  const own = await bytesPerQuery(echo, count);
+  const all = await bytesPerQuery(present(), count);
+  return { bytes: all.bytes - own.bytes, own: own.bytes, collections: own.collections + all.collections };
+}
+
 /** While everybody waits: what the process has, and what of its heap is alive beyond that of the same pool at rest. */
 async function memory(ms: number): Promise<Figures> {
+  const resident = (): number => process.memoryUsage().rss;
+  // Bun's collector counts in another way.
+  if (globalThis.Bun !== undefined) return { rss: await present().during(ms, resident) };
   const alive = (): number => {
-    if (globalThis.Bun !== undefined) return Number.NaN;
     collect();
     const { heapUsed, external } = process.memoryUsage();
     return heapUsed + external;
   };
-  const { rss, waiting } = await present().during(ms, () => ({ rss: process.memoryUsage().rss, waiting: alive() }));
+  const { rss, waiting } = await present().during(ms, () => ({ rss: resident(), waiting: alive() }));
   return { rss, alive: waiting - alive() };
 }
 
@@ -87,6 +101,9 @@ answerAsChild(async (question) => {
       return open(question);
     case 'slice':
       return { ...(await present().slice(question.leadMs, question.ms)) };
+    case 'warm':
+      await present().warm(question.queries, question.ms);
+      return {};
     case 'heap':
       return heap(question.queries);
     case 'memory':

@@ -53,6 +53,15 @@ export class Crowd {
     return { ...times, queries, total: this.#done - began };
   }
 
+  /** So many queries, or as many as it gets through in `ms`. */
+  async warm(count: number, ms: number): Promise<void> {
+    const late = setTimeout(() => {
+      this.#left = 0;
+    }, ms);
+    await this.#call(count);
+    clearTimeout(late);
+  }
+
   /** Asks until so many were begun. */
   exactly(count: number): Promise<void> {
     return this.#call(count);

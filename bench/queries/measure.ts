@@ -15,13 +15,17 @@ export interface Plan {
   readonly cells: readonly Cell[];
   readonly generations: number;
   readonly rounds: number;
-  readonly warmMs: number;
+  /** Before the slices of a cell, and before the first cell of a process. */
+  readonly warm: number;
+  readonly firstWarm: number;
   /** By so much shorter is each slice than its pace. */
   readonly haste: number;
   readonly rows: number;
   /** Cells whose heap per query is counted. */
   readonly counted: readonly Cell[];
   readonly memoryRounds: number;
+  /** Cells in which pgbench runs; it takes a second each time. */
+  readonly limited: readonly Cell[];
 }
 
 /** One contestant in one cell. */
@@ -64,11 +68,18 @@ function numberOf(figures: Figures, name: string): number {
   return figures[name] ?? Number.NaN;
 }
 
-/** Queries whose objects fit into the young generation with ease. */
-function countedQueries({ workload }: Cell): number {
-  if (workload === 'rows1000') return 200;
-  return workload === 'wide' ? 400 : 3_000;
+/** What a query of this kind weighs, in those by primary key: so many fewer of them are as much. */
+function weightOf({ workload, transport }: Cell): number {
+  if (workload === 'rows1000') return 20;
+  if (workload === 'wide' || transport === 'away') return 8;
+  return workload === 'transfer' ? 4 : 1;
 }
+
+/** Queries whose objects fit into the young generation with ease. */
+const COUNTED = 4_000;
+/** Whoever is that slow is not made faster by more. */
+const WARM_MS = 1_500;
+const FIRST_WARM: Cell = { workload: 'byKey', callers: 100, connections: 10, transport: 'local' };
 
 export class Measurement {
   readonly #server: BenchServer;
@@ -123,6 +134,11 @@ export class Measurement {
   async #generation(generation: number): Promise<void> {
     const names = LINE_UP.filter((name) => this.#cast.present.has(name));
     const children = new Map(names.map((name) => [name, this.#child(name)]));
+    for (const child of children.values()) {
+      await child.ask(this.#opening(FIRST_WARM));
+      await child.ask({ what: 'warm', queries: this.#plan.firstWarm, ms: 2 * WARM_MS });
+      await child.ask({ what: 'close' });
+    }
     for (const cell of this.#plan.cells) {
       this.#progress(`queries: ${keyOf(cell)}, processes ${generation} of ${this.#plan.generations}`);
       await this.#cell(cell, children);
@@ -146,7 +162,7 @@ export class Measurement {
     const opening = this.#opening(cell);
     for (const name of names) {
       await ask(name, opening);
-      await ask(name, { what: 'slice', leadMs: plan.warmMs, ms: 1 });
+      await ask(name, { what: 'warm', queries: Math.ceil(plan.warm / weightOf(cell)), ms: WARM_MS });
     }
     for (let round = 0; round < plan.rounds; round += 1) {
       for (let place = 0; place < names.length; place += 1) {
@@ -173,7 +189,7 @@ export class Measurement {
 
   async #limit(cell: Cell): Promise<void> {
     const program = this.#cast.pgbench;
-    if (program === undefined || !takesPart(LIMIT, cell)) return;
+    if (program === undefined || !takesPart(LIMIT, cell) || !this.#plan.limited.includes(cell)) return;
     const { target } = this.#opening(cell);
     const found = await pgbench(program.path, cell, target, this.#plan.rows, this.#server.pid);
     const samples = this.#samples(cell, LIMIT);
@@ -191,7 +207,9 @@ export class Measurement {
       const child = this.#child(name, YOUNG);
       for (const cell of this.#plan.counted.filter((one) => takesPart(name, one))) {
         await child.ask(this.#opening(cell));
-        const { bytes, collections } = await child.ask({ what: 'heap', queries: countedQueries(cell) });
+        const count = Math.ceil(COUNTED / weightOf(cell));
+        await child.ask({ what: 'warm', queries: 2 * count, ms: 10 * WARM_MS });
+        const { bytes, collections } = await child.ask({ what: 'heap', queries: count });
         // What a collection freed is missing in the sum: then there is no figure.
         this.#samples(cell, name).heapBytes = collections === 0 && bytes !== undefined ? bytes : Number.NaN;
         await child.ask({ what: 'close' });

@@ -17,25 +17,35 @@ function planOf({ quick, all }: RunOptions): Plan {
   const counted = cells.filter(({ transport, callers }) => transport === 'local' && callers === 100);
   const rows = quick ? 100_000 : 1_000_000;
   if (quick) {
-    return {
-      cells,
-      generations: 1,
-      rounds: 2,
-      warmMs: 100,
-      haste: 2.5,
-      rows,
-      counted: counted.slice(0, 2),
-      memoryRounds: 1,
-    };
+    const [first, second] = [cells.slice(0, 1), counted.slice(0, 2)];
+    const counts = { counted: second, limited: first, memoryRounds: 1 };
+    return { cells, generations: 1, rounds: 2, warm: 500, firstWarm: 3_000, haste: 3, rows, ...counts };
   }
-  if (all) return { cells, generations: 1, rounds: 3, warmMs: 150, haste: 1, rows, counted, memoryRounds: 1 };
-  return { cells, generations: 2, rounds: 6, warmMs: 200, haste: 1, rows, counted, memoryRounds: 3 };
+  const warming = { warm: 1_500, firstWarm: 10_000, haste: 1, rows };
+  if (all) return { cells, generations: 1, rounds: 3, ...warming, counted, limited: cells, memoryRounds: 1 };
+  return { cells, generations: 2, rounds: 6, ...warming, counted, limited: cells, memoryRounds: 3 };
 }
 
-function castOf(): { readonly cast: Cast; readonly absent: readonly string[]; readonly programs: readonly string[] } {
+/** Who a quick look can do without. */
+const EXTRAS: readonly Contender[] = [
+  'ours, prepare false',
+  'pg-pool, pipeline',
+  'postgres.js, unsafe by default',
+  'slonik',
+];
+
+function castOf(quick: boolean): {
+  readonly cast: Cast;
+  readonly absent: readonly string[];
+  readonly programs: readonly string[];
+} {
   const [bun, pgbench] = [findBun(), findPgbench()];
   const present = new Set<Contender>(LINE_UP);
   const absent: string[] = [];
+  if (quick) {
+    for (const name of EXTRAS) present.delete(name);
+    absent.push(`${EXTRAS.join(', ')} (a quick look)`);
+  }
   const programs: string[] = [];
   if ('missing' in bun) {
     present.delete('Bun.sql');
@@ -57,7 +67,7 @@ function castOf(): { readonly cast: Cast; readonly absent: readonly string[]; re
 async function run(options: RunOptions): Promise<Report> {
   const before = conditions(['pg', 'pg-pool', 'postgres', 'slonik']);
   const plan = planOf(options);
-  const { cast, absent, programs } = castOf();
+  const { cast, absent, programs } = castOf(options.quick);
   options.progress(`queries: filling ${plan.rows} rows`);
   const server = await benchServer(plan.rows);
   try {
