@@ -26,6 +26,8 @@ export interface PoolSnapshot {
   oldestLeaseMs: number;
   lastConnectError?: { error: Error; agoMs: number };
   server?: { host: string; port: number; role: 'primary' | 'standby' | 'unknown' };
+  /** Who speaks for ordinary queries on the connection that was opened last, the pool's codec or pg, and why pg. */
+  speaker?: { who: 'codec' | 'pg'; why?: string };
 }
 
 /**
@@ -50,7 +52,7 @@ export interface Holder {
 }
 
 /** Gauges, counters and distributions since the pool was made, or since `popStats()`. */
-export interface PoolStats extends Omit<PoolSnapshot, 'lastConnectError' | 'server'> {
+export interface PoolStats extends Omit<PoolSnapshot, 'lastConnectError' | 'server' | 'speaker'> {
   /** Asked for a connection, in whatever way. */
   requests: number;
   /** … and not served at once. */
@@ -73,6 +75,11 @@ export interface PoolStats extends Omit<PoolSnapshot, 'lastConnectError' | 'serv
   waitMs: Distribution;
   useMs: Distribution;
   connectMs: Distribution;
+  /** Through `query()` of pool, lease or transaction, by who spoke for them; absent where a driver of your own does. */
+  queriesByCodec?: number;
+  queriesByPg?: number;
+  /** … by a name that the pool gave them. */
+  queriesPrepared?: number;
 }
 
 export interface CloseReport {

@@ -88,6 +88,15 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     return lease === undefined ? this.#dispatcher.wait(undefined) : Promise.resolve(lease);
   }
 
+  /** As `acquire()` where that needs no wait; undefined otherwise, and nothing was asked for. */
+  takeAtOnce(): L | undefined {
+    const house = this.#house;
+    if (house.phase !== 'open' || this.#operator.trimmed) return undefined;
+    const lease = this.#dispatcher.take(undefined);
+    if (lease !== undefined) house.counters.requests += 1;
+    return lease;
+  }
+
   /** A deadline of whatever a borrower does, by the rules of the pool's own: time lost to a blocked loop is given back. */
   deadline(ms: number, ring: () => void): () => void {
     const { deadlines, clock } = this.#house;

@@ -3,6 +3,7 @@
 // those of a row.
 
 import type { PgParts } from './known-pg.ts';
+import type { Opening } from './opening.ts';
 import type { RowMaker, Shape } from './row-shape.ts';
 import type { PgConnection, PgResult, ServerError, TypeParser, Types } from './shapes.ts';
 import type { Text } from './texts.ts';
@@ -11,8 +12,9 @@ export class CodecQuery {
   readonly text: Text;
   /** Its name on the server; pg forgets it after an error. */
   readonly name: string | undefined;
-  /** Replies to what was sent ahead of it, each with its own word that it is complete. */
+  /** Replies to what was sent ahead of it, each with its own word that it is complete: those of a transaction's beginning. */
   ahead = 0;
+  opening: Opening | undefined;
   /** The server has taken the parameters: from here on it may have run. */
   bound = false;
   /** Asked of an error that came before the server had taken the parameters; true: it is dealt with at the end of the reply. */
@@ -52,6 +54,12 @@ export class CodecQuery {
     this.#reject = reject;
     this.#result = new parts.Result(rowMode, types);
     this.#rows = this.#result.rows;
+  }
+
+  /** One of those that were sent ahead is complete. */
+  passed(): void {
+    this.ahead -= 1;
+    if (this.ahead === 0) this.opening?.begun();
   }
 
   /** The rows that follow look like this. */
@@ -107,6 +115,7 @@ export class CodecQuery {
   handleError(error: unknown): void {
     const thrown = this.#thrown;
     this.#thrown = undefined;
+    if (this.ahead > 0) this.opening?.failed(error);
     if (!this.bound && this.refused?.(error as ServerError) === true) this.#refusal = { error };
     else this.#reject(thrown === undefined ? error : thrown.error);
   }

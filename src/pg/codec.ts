@@ -5,6 +5,7 @@
 
 import { Socket } from 'node:net';
 import type { CodecQuery } from './codec-query.ts';
+import type { Exchange } from './exchange.ts';
 import { Frames } from './frames.ts';
 import type { PgParts } from './known-pg.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -23,6 +24,7 @@ const READY = Object.fromEntries(
 
 export class Codec {
   readonly #inside: PgInternals;
+  readonly #exchange: Exchange;
   readonly #connection: PgConnection;
   readonly #stream: Socket;
   readonly #parts: PgParts;
@@ -41,8 +43,9 @@ export class Codec {
     return stream.listenerCount('data') === 1 ? undefined : "somebody else reads the connection's socket";
   }
 
-  constructor(inside: PgInternals, parts: PgParts, out: Outgoing) {
+  constructor(inside: PgInternals, exchange: Exchange, parts: PgParts, out: Outgoing) {
     this.#inside = inside;
+    this.#exchange = exchange;
     this.#connection = inside.connection;
     this.#stream = inside.connection.stream;
     this.#parts = parts;
@@ -78,6 +81,7 @@ export class Codec {
     inside.hasExecuted = true;
     inside._activeQuery = query;
     this.#current = query;
+    this.#exchange.asked();
     this.#out.send(this.#stream);
   }
 
@@ -159,7 +163,7 @@ export class Codec {
         if (query.ahead === 0) query.row(bytes, at + 7);
         break;
       case 0x43: // CommandComplete
-        if (query.ahead > 0) query.ahead -= 1;
+        if (query.ahead > 0) query.passed();
         else query.completed(bytes, at + HEADER, end);
         break;
       case 0x54: // RowDescription

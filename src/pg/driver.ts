@@ -44,6 +44,8 @@ export interface PgDriverOptions {
   readonly tell?: Tell | undefined;
   /** Default `pg`: pg speaks for every query. */
   readonly speaker?: 'auto' | 'pg' | undefined;
+  /** Is told why pg speaks where the codec was to. */
+  readonly tellSpeaker?: ((text: string) => void) | undefined;
   /** Default false: nothing is prepared by itself. */
   readonly prepare?: Prepare | undefined;
   /** The connection string was given as nothing: "undefined", "empty". */
@@ -66,8 +68,13 @@ export class PgDriver implements Driver<PgSession> {
   constructor(options: PgDriverOptions) {
     this.#options = options;
     this.#memory = options.reset === 'tracked' ? new TraceMemory() : undefined;
-    this.#speakers = new Speakers(options.speaker ?? 'pg', options.prepare ?? false);
+    this.#speakers = new Speakers(options.speaker ?? 'pg', options.prepare ?? false, options.tellSpeaker);
     this.#transactions = new TransactionPooler((message) => options.tell?.(message));
+  }
+
+  /** Who speaks on the connections, and how often who did. */
+  get speakers(): Speakers {
+    return this.#speakers;
   }
 
   async open(attempt: OpenAttempt): Promise<PgSession> {
@@ -113,9 +120,10 @@ export class PgDriver implements Driver<PgSession> {
     // Nothing that a statement leaves behind is ours behind a transaction pooler, nor could it be undone.
     const tracks = this.#memory === undefined || backend === null ? undefined : new Tracks(this.#memory);
     const watch = backend === null ? this.#transactions : undefined;
+    const { spoken } = this.#speakers;
     const speaking = this.#speakers.of(client, backend === null);
     const given = { clock, deadline, queryTimeoutMs, returnTimeoutMs, pool: name, condemn };
-    return new PgSession(client, { ...given, parameters, tracks, watch, backend, stream, speaking });
+    return new PgSession(client, { ...given, parameters, tracks, watch, backend, stream, speaking, spoken });
   }
 
   /** The server's process behind the session; undefined: as its key says; null: behind a transaction pooler there is none to name. */

@@ -23,6 +23,7 @@ const KNOWN: Readonly<Record<string, string>> = {
 
 /** What the codec uses of the copy of pg that a client comes from. */
 export interface PgParts {
+  readonly Query: new (text: string, values: unknown[], callback: (error: unknown) => void) => object;
   readonly Result: ResultClass;
   readonly Field: FieldClass;
   /** How pg makes a parameter of a value. */
@@ -39,13 +40,14 @@ type AnyClass = abstract new (...args: never[]) => object;
 
 const recognised = new WeakMap<AnyClass, Recognition>();
 
-/** Looks once at each class; whether a method was replaced since then is to be asked of the client. */
+/** Looks at each class until it is known; whether a method was replaced since then is to be asked of the client. */
 export function recognise(client: pg.Client): Recognition {
   const Client = client.constructor as AnyClass;
   let found = recognised.get(Client);
   if (found === undefined) {
     found = examined(Client, internals(client).connection.constructor as AnyClass);
-    recognised.set(Client, found);
+    // A tracer may go again.
+    if ('parts' in found) recognised.set(Client, found);
   }
   return found;
 }
@@ -84,7 +86,16 @@ function taken(Client: AnyClass, Connection: AnyClass): Recognition {
   if (version === undefined)
     return { why: `this version of pg is none of those that the codec was tested with (its fingerprint is ${digest})` };
   const query: unknown = Reflect.get(Client.prototype as object, 'query');
-  return { parts: { Result, Field: fieldOf(Connection), prepareValue: preparing(Query), query, version } };
+  return {
+    parts: {
+      Query: Query as unknown as PgParts['Query'],
+      Result,
+      Field: fieldOf(Connection),
+      prepareValue: preparing(Query),
+      query,
+      version,
+    },
+  };
 }
 
 /** A method of a class that is not the one in its text. */

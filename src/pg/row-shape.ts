@@ -123,7 +123,7 @@ function intoObject(names: readonly string[], empty: Readonly<Record<string, nul
       at += 4;
       if (length < 0) row[names[n] as string] = null;
       else {
-        row[names[n] as string] = (parsers as TypeParser[])[n]?.(bytes.toString('utf8', at, at + length));
+        row[names[n] as string] = (parsers[n] as TypeParser)(bytes.toString('utf8', at, at + length));
         at += length;
       }
     }
@@ -140,7 +140,7 @@ function intoArray(columns: number): RowMaker {
       at += 4;
       if (length < 0) row[n] = null;
       else {
-        row[n] = (parsers as TypeParser[])[n]?.(bytes.toString('utf8', at, at + length));
+        row[n] = (parsers[n] as TypeParser)(bytes.toString('utf8', at, at + length));
         at += length;
       }
     }

@@ -1,7 +1,6 @@
 // One server session behind a genuine `pg.Client`. Owns what can be read off the wire about it (status byte, statement, end) and
 // the pool's own round trips; knows nothing of slots, leases or limits.
 
-import type { Socket } from 'node:net';
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
@@ -9,17 +8,18 @@ import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../co
 import { Canceller } from './canceller.ts';
 import { Codec } from './codec.ts';
 import { CodecQuery } from './codec-query.ts';
-import { declaresReadOnly, type Sentences } from './condemn.ts';
+import { declaresReadOnly, type ReadOnly } from './condemn.ts';
 import { Exchange } from './exchange.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
 import { NamedStatements } from './named-statements.ts';
+import type { Opening } from './opening.ts';
 import { Outstanding } from './outstanding.ts';
 import { deadlineBy } from './plain-deadline.ts';
+import type { PgSessionParts } from './session-parts.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
 import { destroyed } from './socket-end.ts';
-import { Speaker, type Speaking } from './speaker.ts';
+import { Speaker, type Spoken } from './speaker.ts';
 import { step } from './steps.ts';
-import type { Text } from './texts.ts';
 import type { Tracks } from './tracks.ts';
 import { roleOf, Verdict } from './verdict.ts';
 
@@ -27,34 +27,6 @@ import { roleOf, Verdict } from './verdict.ts';
 const STATEMENT_CHARS = 200;
 
 const STATUS: Record<string, SessionStatus> = { I: 'idle', T: 'transaction', E: 'failed' };
-
-/** What a session is given on its way; what is left out does not matter to whoever makes it. */
-export interface PgSessionParts {
-  readonly clock: Clock;
-  readonly deadline?: SetDeadline | undefined;
-  /** The pool's default deadline of a query. */
-  readonly queryTimeoutMs?: number | undefined;
-  /** How long a statement that was given up may take to be cancelled. */
-  readonly returnTimeoutMs?: number | undefined;
-  /** The pool's name, for errors. */
-  readonly pool?: string | undefined;
-  /** What the server reported of itself while the session began. */
-  readonly parameters?: ReadonlyMap<string, string> | undefined;
-  readonly condemn?: Sentences | undefined;
-  /** What the codec needs to speak; pg does for all otherwise. */
-  readonly speaking?: Speaking | undefined;
-  /** Who watches what statements leave behind; nobody does otherwise. */
-  readonly tracks?: Tracks | undefined;
-  /** Sees each text before it is sent. */
-  readonly watch?: { sending(text: string): void } | undefined;
-  /**
-   * The server's process behind the session, if that is not what the server's key says: behind a pooler the key is the pooler's.
-   * Null: it may be another one for each transaction.
-   */
-  readonly backend?: number | null | undefined;
-  /** What makes the sockets, if Node does not. */
-  readonly stream?: (() => Socket) | undefined;
-}
 
 export class PgSession implements Session {
   readonly client: pg.Client;
@@ -66,7 +38,6 @@ export class PgSession implements Session {
   quietSince: number | undefined = undefined;
   /** pg has a timer of its own for each statement, which would leave it running. */
   readonly pgTimesOut: boolean;
-  /** The name of the pool that it belongs to, for errors. */
   readonly pool: string | undefined;
   /** How many statements have gone to the server. */
   sent = 0;
@@ -82,12 +53,11 @@ export class PgSession implements Session {
   readonly #exchange: Exchange;
   readonly #codec: Codec | undefined;
   readonly #speaker: Speaker | undefined;
+  readonly #spoken: Spoken | undefined;
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
-  /** pg has sent something since the session was idle last: it may have changed a definition. */
-  #unsettled = false;
   #fatal = false;
-  /** Somebody has said goodbye on the wire. */
+  /** Goodbye was said on the wire. */
   #ended = false;
   #lost: Error | undefined;
   #leaving = false;
@@ -110,6 +80,7 @@ export class PgSession implements Session {
     this.#verdict = new Verdict(roleOf(parts.parameters ?? new Map()), parts.condemn ?? {});
     this.#tracks = parts.tracks;
     this.#watch = parts.watch;
+    this.#spoken = parts.spoken;
     this.#backend = parts.backend;
     this.#exchange = new Exchange(this.#connection, this.#outstanding);
     const busy = (): boolean => this.status === 'busy';
@@ -119,7 +90,7 @@ export class PgSession implements Session {
       this.#atRest = STATUS[message.status ?? ''] ?? 'lost';
       if (this.#atRest === 'idle') {
         this.#verdict.atRest();
-        this.#unsettled = false;
+        this.#speaker?.atRest();
       }
       this.quietSince = clock.now();
     });
@@ -132,8 +103,8 @@ export class PgSession implements Session {
     this.#noteStatements();
     const { speaking } = parts;
     if (speaking === undefined) return;
-    this.#codec = new Codec(this.#inside, speaking.parts, speaking.out);
-    const sending = (text: Text): void => this.#sending(text);
+    this.#codec = new Codec(this.#inside, this.#exchange, speaking.parts, speaking.out);
+    const sending = (text: string, declares: ReadOnly): void => this.#sending(text, declares);
     this.#speaker = new Speaker(this.#inside, this.#codec, this.#named, speaking, sending);
   }
 
@@ -212,14 +183,34 @@ export class PgSession implements Session {
     return doingsOf(result.rows, others);
   }
 
-  /** Has the codec ask; undefined if pg has to, and nothing was done. */
-  speak(query: unknown, values: unknown): Promise<pg.QueryResult> | undefined {
-    const speaker = this.#speaker;
-    if (speaker === undefined || this.#ended || this.settling !== undefined || this.#outstanding.queued > 0)
-      return undefined;
-    return speaker.speak(query, values, this.#atRest === 'idle', this.#unsettled) as
-      | Promise<pg.QueryResult>
-      | undefined;
+  /** Has the codec ask, and answers by one of the functions; false if pg has to ask, and nothing was done. */
+  speak(
+    query: unknown,
+    values: unknown,
+    resolve: (result: pg.QueryResult) => void,
+    reject: (error: unknown) => void,
+  ): boolean {
+    const can = !this.#ended && this.settling === undefined && this.#outstanding.queued === 0;
+    const idle = this.#atRest === 'idle';
+    const answer = resolve as (result: unknown) => void;
+    return can && this.#speaker?.speak(query, values, idle, answer, reject) === true;
+  }
+
+  /** pg is asked instead. */
+  leftToPg(): void {
+    if (this.#spoken !== undefined) this.#spoken.byPg += 1;
+  }
+
+  /** Has a transaction begun with its first statement; false where that has to be done by one of its own. */
+  open(opening: Opening): boolean {
+    // Who has come to see each query sees this one too.
+    if (this.#speaker === undefined || this.status !== 'idle' || this.#codec?.free !== true) return false;
+    this.#speaker.open(opening);
+    return true;
+  }
+
+  leave(opening: Opening): void {
+    this.#speaker?.leave(opening);
   }
 
   settle(): Promise<boolean> {
@@ -321,15 +312,14 @@ export class PgSession implements Session {
 
   #note(text: string): void {
     this.#verdict.sending(declaresReadOnly(text));
-    this.#unsettled = true;
+    this.#speaker?.pgSends();
     this.#noted(text);
   }
 
   /** The codec sends it. */
-  #sending({ text, declares }: Text): void {
+  #sending(text: string, declares: ReadOnly): void {
     this.#verdict.sending(declares);
     this.#tracks?.running(text);
-    this.#exchange.asked();
     this.#noted(text);
   }
 

@@ -3,11 +3,13 @@
 
 import type { Codec } from './codec.ts';
 import { CodecQuery } from './codec-query.ts';
+import { declaresReadOnly, type ReadOnly } from './condemn.ts';
 import type { PgParts } from './known-pg.ts';
 import type { NamedStatements } from './named-statements.ts';
+import type { Opening } from './opening.ts';
 import type { Outgoing, Wire } from './outgoing.ts';
 import { Prepared } from './prepared.ts';
-import type { PgInternals, ServerError, Types } from './shapes.ts';
+import type { PgInternals, PgQuery, ServerError, Types } from './shapes.ts';
 import type { Text, Texts } from './texts.ts';
 
 /** Bind counts its values in two bytes. */
@@ -20,7 +22,12 @@ interface Asked {
   readonly name: string | undefined;
   readonly rowMode: string | undefined;
   readonly types: Types;
+  /** By its text, for the name it had was refused. */
+  readonly plain: boolean;
 }
+
+type Resolve = (result: unknown) => void;
+type Reject = (error: unknown) => void;
 
 /** How often who spoke. */
 export interface Spoken {
@@ -45,8 +52,11 @@ export class Speaker {
   readonly #codec: Codec;
   readonly #named: NamedStatements;
   readonly #speaking: Speaking;
-  readonly #sending: (text: Text) => void;
+  readonly #sending: (text: string, declares: ReadOnly) => void;
   readonly #prepared = new Prepared();
+  /** pg has sent something since the session was idle last: it may have changed a definition, so what was prepared may not fit. */
+  #unsettled = false;
+  #opening: Opening | undefined;
 
   /** `sending` is told of each statement before it goes. */
   constructor(
@@ -54,24 +64,75 @@ export class Speaker {
     codec: Codec,
     named: NamedStatements,
     speaking: Speaking,
-    sending: (text: Text) => void,
+    sending: (text: string, declares: ReadOnly) => void,
   ) {
     this.#inside = inside;
     this.#codec = codec;
     this.#named = named;
     this.#speaking = speaking;
     this.#sending = sending;
+    const pulse = inside._pulseQueryQueue;
+    inside._pulseQueryQueue = () => {
+      if (this.#opening !== undefined) this.#openForPg(this.#opening);
+      pulse.call(inside);
+    };
+  }
+
+  /** pg sends something. */
+  pgSends(): void {
+    this.#unsettled = true;
+  }
+
+  /** At rest outside a transaction. */
+  atRest(): void {
+    this.#unsettled = false;
+  }
+
+  /** A transaction is begun with the first statement that comes, whoever sends it. Only on a session that is idle. */
+  open(opening: Opening): void {
+    this.#opening = opening;
+  }
+
+  /** It is not to be begun any more. */
+  leave(opening: Opening): void {
+    if (this.#opening === opening) this.#opening = undefined;
   }
 
   /**
-   * Has the codec speak the query; undefined if that is not possible, and nothing was done. `idle`: outside a transaction. `unsettled`:
-   * definitions may have changed in this one, so nothing that was prepared by itself is used.
+   * Has the codec speak the query and answers by one of the functions; false if that is not possible, and nothing was done. `idle`: outside a
+   * transaction.
    */
-  speak(query: unknown, values: unknown, idle: boolean, unsettled: boolean): Promise<unknown> | undefined {
-    if (!this.#codec.free) return undefined;
+  speak(query: unknown, values: unknown, idle: boolean, resolve: Resolve, reject: Reject): boolean {
+    if (this.#opening?.obsolete === true) this.#opening = undefined;
+    const opening = this.#opening;
+    if (opening?.state === 'failed') {
+      reject(opening.error);
+      return true;
+    }
+    if (!this.#codec.free) return false;
     const asked = this.#read(query, values);
-    if (asked === undefined) return undefined;
-    return new Promise((resolve, reject) => this.#send(asked, idle, unsettled, resolve, reject));
+    if (asked === undefined) return false;
+    this.#send(asked, idle, opening, resolve, reject);
+    return true;
+  }
+
+  /** pg is about to begin what is queued. What begins the transaction goes ahead; where that has failed nothing goes at all. */
+  #openForPg(opening: Opening): void {
+    const queue = this.#inside._queryQueue ?? [];
+    if (queue.length === 0) return;
+    if (opening.obsolete) this.#opening = undefined;
+    else if (opening.state === 'failed') {
+      for (const query of queue.splice(0) as PgQuery[])
+        queueMicrotask(() => query.handleError(opening.error as Error, this.#inside.connection));
+    } else if (opening.state === 'wanted') {
+      opening.state = 'sent';
+      const { begin, settings } = opening.beginning;
+      const done = (error: unknown): void => (error ? opening.failed(error) : opening.begun());
+      const { Query } = this.#speaking.parts;
+      const last = settings === undefined ? undefined : new Query(settings.text, [...settings.values], done);
+      const first = new Query(begin, [], last === undefined ? done : (error) => error && opening.failed(error));
+      queue.unshift(...(last === undefined ? [first] : [first, last]));
+    }
   }
 
   #read(query: unknown, given: unknown): Asked | undefined {
@@ -131,17 +192,12 @@ export class Speaker {
       name: (name || undefined) as string | undefined,
       rowMode: (rowMode || undefined) as string | undefined,
       types: (types || this.#inside._types) as Types,
+      plain: false,
     };
   }
 
-  #send(
-    asked: Asked,
-    idle: boolean,
-    unsettled: boolean,
-    resolve: (result: unknown) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const { text } = asked;
+  #send(asked: Asked, idle: boolean, opening: Opening | undefined, resolve: Resolve, reject: Reject): void {
+    const { plain, text } = asked;
     const { parts, prepares, spoken, texts } = this.#speaking;
     let values: readonly Wire[];
     try {
@@ -150,15 +206,18 @@ export class Speaker {
       reject(error);
       return;
     }
-    const own = prepares && asked.name === undefined && !unsettled ? texts.use(text) : undefined;
+    const outside = idle && opening === undefined;
+    // Inside a transaction a plan that does not fit any more would cost all of it.
+    const prepared = prepares && !plain && asked.name === undefined && !this.#unsettled && (outside || !text.starred);
+    const own = prepared ? texts.use(text) : undefined;
     const name = asked.name ?? own;
     const query = new CodecQuery(parts, text, name, asked.rowMode, asked.types, resolve, reject);
     if (own !== undefined) {
       spoken.prepared += 1;
-      if (idle) query.refused = (error) => this.#again(error, query, asked, resolve, reject);
+      if (outside) query.refused = (error) => this.#again(error, query, asked, resolve, reject);
     }
-    this.#put(text, name, values);
-    this.#sending(text);
+    this.#put(query, values, opening);
+    this.#sending(text.text, text.declares);
     spoken.byCodec += 1;
     this.#codec.speak(query);
   }
@@ -167,19 +226,13 @@ export class Speaker {
    * What was prepared here without having been asked for must not fail for that reason: the server refused it before it ran, outside a
    * transaction, so it is sent again by its text at the end of the reply.
    */
-  #again(
-    error: ServerError,
-    query: CodecQuery,
-    asked: Asked,
-    resolve: (result: unknown) => void,
-    reject: (error: unknown) => void,
-  ): boolean {
+  #again(error: ServerError, query: CodecQuery, asked: Asked, resolve: Resolve, reject: Reject): boolean {
     const gone = error.code === '26000' || error.code === '42P05';
     if (!gone && !(error.code === '0A000' && error.routine === PLAN_CHANGED)) return false;
     if (gone) this.#speaking.texts.vanished();
     query.instead = () => {
       // Somebody else's turn by now, or the end: whoever asked is told what the server said.
-      if (this.#codec.free) this.#send(asked, true, true, resolve, reject);
+      if (this.#codec.free) this.#send({ ...asked, plain: true }, true, undefined, resolve, reject);
       else reject(error);
     };
     return true;
@@ -210,24 +263,41 @@ export class Speaker {
     return wires;
   }
 
-  #put(text: Text, name: string | undefined, values: readonly Wire[]): void {
+  #put(query: CodecQuery, values: readonly Wire[], opening: Opening | undefined): void {
     const { out } = this.#speaking;
-    if (name === undefined && values.length === 0) {
+    const { name, text } = query;
+    if (name === undefined && values.length === 0 && opening === undefined) {
       out.query(text.text);
       return;
     }
-    if (name === undefined) out.parse('', text.text);
-    else if (this.#inside.connection.parsedStatements[name] !== text.text) {
-      const forgotten = this.#prepared.add(text);
-      if (forgotten !== undefined) {
-        out.forget(forgotten);
-        delete this.#inside.connection.parsedStatements[forgotten];
-      }
-      if (this.#named.doubted(name)) out.forget(name);
-      out.parse(name, text.text);
-    } else if (name === text.name) this.#prepared.touch(text);
+    const parsed = name !== undefined && this.#inside.connection.parsedStatements[name] === text.text;
+    if (parsed && name === text.name) this.#prepared.touch(text);
+    // Ahead of all that may fail: what is closed here has to be closed there.
+    if (!parsed && name !== undefined) this.#makeRoom(name, text);
+    if (opening !== undefined) this.#open(query, opening);
+    if (!parsed) out.parse(name ?? '', text.text);
     out.bind(name ?? '', values);
     out.rowsAndEnd();
+  }
+
+  #makeRoom(name: string, text: Text): void {
+    const { out } = this.#speaking;
+    const forgotten = this.#prepared.add(text);
+    if (forgotten !== undefined) {
+      out.forget(forgotten);
+      delete this.#inside.connection.parsedStatements[forgotten];
+    }
+    if (this.#named.doubted(name)) out.forget(name);
+  }
+
+  /** In one reply with the statement: the server passes over that if one of these fails. */
+  #open(query: CodecQuery, opening: Opening): void {
+    const { begin, settings } = opening.beginning;
+    query.opening = opening;
+    query.ahead = opening.put(this.#speaking.out);
+    opening.state = 'sent';
+    this.#sending(begin, declaresReadOnly(begin));
+    if (settings !== undefined) this.#sending(settings.text, 'no');
   }
 }
 

@@ -11,30 +11,58 @@ import { type Prepare, Texts } from './texts.ts';
 
 export class Speakers {
   readonly spoken: Spoken = { byCodec: 0, byPg: 0, prepared: 0 };
-  /** Why pg speaks on the connection that was opened last; undefined: the codec does. */
-  why: string | undefined;
   readonly #out = new Outgoing();
   readonly #texts: Texts;
-  readonly #wanted: 'auto' | 'pg';
+  /** The codec may speak where it can. */
+  readonly #asked: boolean;
+  readonly #tell: ((text: string) => void) | undefined;
+  /** Why pg speaks on the connection that was opened last; undefined: the codec does. Null: none was opened. */
+  #why: string | undefined | null = null;
 
-  constructor(wanted: 'auto' | 'pg', prepare: Prepare) {
-    this.#wanted = wanted;
+  /** `tell` is told when it turns out that the codec cannot speak, and why. */
+  constructor(wanted: 'auto' | 'pg', prepare: Prepare, tell?: (text: string) => void) {
     this.#texts = new Texts(prepare);
-    this.why = wanted === 'pg' ? 'the option "speaker" says so' : undefined;
+    this.#tell = tell;
+    if (wanted === 'pg') this.#why = 'the option "speaker" says so';
+    this.#asked = wanted === 'auto';
+  }
+
+  /** Who speaks for ordinary queries on the connection that was opened last, and if it is pg why; undefined before there was one. */
+  get speaker(): { who: 'codec' | 'pg'; why?: string } | undefined {
+    if (this.#why === null) return undefined;
+    return this.#why === undefined ? { who: 'codec' } : { who: 'pg', why: this.#why };
+  }
+
+  get figures(): { queriesByCodec: number; queriesByPg: number; queriesPrepared: number } {
+    const { byCodec, byPg, prepared } = this.spoken;
+    return { queriesByCodec: byCodec, queriesByPg: byPg, queriesPrepared: prepared };
+  }
+
+  /** What was counted, from zero on again. */
+  clear(): void {
+    Object.assign(this.spoken, { byCodec: 0, byPg: 0, prepared: 0 });
   }
 
   /** What the codec needs to speak on a connection that was just opened; undefined if pg is to. */
   of(client: pg.Client, behindTransactionPooler: boolean): Speaking | undefined {
-    if (this.#wanted === 'pg') return undefined;
-    const inside = internals(client);
+    if (!this.#asked) return undefined;
     const found = recognise(client);
-    if ('why' in found) this.why = found.why;
-    else if (inside.pipeline === true) this.why = 'the client has the option "pipeline"';
-    else if (inside.binary === true) this.why = 'the client has the option "binary"';
-    else if (inside.query !== found.parts.query) this.why = "the client's query() was replaced, as a tracer does";
-    else this.why = Codec.unfit(inside.connection);
-    if ('why' in found || this.why !== undefined) return undefined;
+    const why = 'why' in found ? found.why : whyNot(client, found.parts.query);
+    if (why !== this.#why) {
+      this.#why = why;
+      if (why !== undefined) this.#tell?.(`pg speaks for queries, not the codec: ${why}`);
+    }
+    if ('why' in found || why !== undefined) return undefined;
     const [out, texts, spoken] = [this.#out, this.#texts, this.spoken];
     return { parts: found.parts, out, texts, spoken, prepares: !behindTransactionPooler };
   }
+}
+
+/** What speaks against the codec on this one client, of a class that is known. */
+function whyNot(client: pg.Client, query: unknown): string | undefined {
+  const inside = internals(client);
+  if (inside.pipeline === true) return 'the client has the option "pipeline"';
+  if (inside.binary === true) return 'the client has the option "binary"';
+  if (inside.query !== query) return "the client's query() was replaced, as a tracer does";
+  return Codec.unfit(inside.connection);
 }

@@ -29,6 +29,8 @@ export interface Text {
   /** Its plan may be kept on the server. */
   readonly planned: boolean;
   readonly declares: ReadOnly;
+  /** A star in it may stand for all columns: what it gives changes with the table. */
+  readonly starred: boolean;
   /** How often it was used. */
   uses: number;
   /** The name under which it is prepared by itself, once it has one. */
@@ -40,21 +42,19 @@ export interface Text {
 }
 
 function read(text: string): Text {
-  const [verb, ordinary, into] = judged(text);
-  const planned = ordinary && PLANNED.has(verb) && !((verb === 'select' || verb === 'with') && into);
-  const declares = declaresReadOnly(text);
-  return { text, ordinary, planned, declares, uses: 0, name: undefined, shape: undefined, command: undefined };
-}
-
-/** The first word, whether it is one ordinary statement, and whether the word INTO is in it: that of a SELECT makes a table. */
-function judged(text: string): [verb: string, ordinary: boolean, into: boolean] {
   const reading = text.length > LONGEST || text.includes('\0') ? undefined : readSql(text, true);
-  const statements = reading?.statements.filter((tokens) => tokens.length > 0) ?? [];
+  const statements = reading?.statements.filter((one) => one.length > 0) ?? [];
   const [tokens = []] = statements;
   const first = tokens.find(({ kind, text: mark }) => kind !== 'mark' || mark !== '(');
   const verb = first?.kind === 'word' ? first.text : '';
   const ordinary = statements.length === 1 && reading?.twofold === false && (PLANNED.has(verb) || PLAIN.has(verb));
-  return [verb, ordinary, tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into')];
+  // The INTO of a SELECT makes a table.
+  const into =
+    (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
+  const planned = ordinary && PLANNED.has(verb) && !into;
+  const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
+  const declares = declaresReadOnly(text);
+  return { text, ordinary, planned, declares, starred, uses: 0, name: undefined, shape: undefined, command: undefined };
 }
 
 export type Prepare = 'auto' | 'always' | false;

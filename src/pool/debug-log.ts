@@ -3,8 +3,17 @@
 
 import { debuglog } from 'node:util';
 import type { Observer } from '../contracts/events.ts';
+import type { Logger } from '../contracts/options.ts';
 
 const log = debuglog('oxbow');
+
+/** Tells single lines that are for developers: to the logger's `debug`, or to stderr if somebody asked for that. */
+export function debugLine(pool: string, logger: Logger | undefined): (text: string) => void {
+  return (text) => {
+    if (logger !== undefined) logger.debug({ pool }, `${pool}: ${text}`);
+    else log('%s', `${pool}: ${text}`);
+  };
+}
 
 /** An observer of `events` that writes each of them to stderr, or nothing if nobody asked for that. */
 export function debugObserver(pool: string, events: readonly string[]): Partial<Observer> | undefined {

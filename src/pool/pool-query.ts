@@ -7,7 +7,15 @@ import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contr
 import type { Engine } from '../core/engine.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { PoolLease } from './lease.ts';
-import { type Limits, limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
+import {
+  failureOf,
+  isSubmittable,
+  type Limits,
+  limitsOf,
+  type QueryArguments,
+  type QueryOptions,
+  runQuery,
+} from './query.ts';
 import { type Stray, strayBegin } from './stray.ts';
 
 const INSTEAD =
@@ -31,15 +39,56 @@ export class PoolQuery {
   }
 
   async run(args: QueryArguments): Promise<pg.QueryResult> {
-    const limits = limitsOf(args[0], this.#queryTimeoutMs);
-    const stray = strayBegin(args[0]);
+    const [query] = args;
+    const limits = limitsOf(query, this.#queryTimeoutMs);
+    const stray = strayBegin(query);
     if (stray?.alone === true)
       throw new StrayTransactionError(stray.keyword, `in pool.query() was not sent; ${INSTEAD}`);
     const began = this.#clock.now();
-    for (;;) {
+    if (stray !== undefined || limits.timeoutMs !== Infinity || limits.signal !== undefined || isSubmittable(query))
+      return this.#patient(args, limits, stray, began);
+    // What most queries are: one promise for the answer, and the connection is back by the time it is there.
+    const lease = this.#engine.takeAtOnce() ?? (await this.#engine.acquire());
+    const { session } = lease;
+    const { sent } = session;
+    try {
+      const answer = this.#spoken(lease, args);
+      if (answer !== undefined) return await answer;
+    } catch (error) {
+      const failure = failureOf(session, error, sent, undefined);
+      if (!lease.released) lease.release();
+      if (!this.#goesOn(failure, args, this.#clock.now() - began)) throw failure;
+      return this.#patient(args, limits, stray, began);
+    }
+    return this.#patient(args, limits, stray, began, lease);
+  }
+
+  /** By the codec; undefined where that cannot. */
+  #spoken(lease: PoolLease, [query, values]: QueryArguments): Promise<pg.QueryResult> | undefined {
+    const { session } = lease;
+    let byCodec = false;
+    const answer = new Promise<pg.QueryResult>((resolve, reject) => {
+      const back = (result: pg.QueryResult): void => {
+        resolve(result);
+        if (!lease.released) lease.release();
+      };
+      byCodec = session.speak?.(query, values, back, reject) === true;
+    });
+    return byCodec ? answer : undefined;
+  }
+
+  /** `held`: a connection that was obtained for it. */
+  async #patient(
+    args: QueryArguments,
+    limits: Limits,
+    stray: Stray | undefined,
+    began: number,
+    held?: PoolLease,
+  ): Promise<pg.QueryResult> {
+    for (let given = held; ; given = undefined) {
       const passedMs = this.#clock.now() - began;
       const acquireTimeoutMs = Math.max(0, Math.min(limits.timeoutMs, this.#acquireTimeoutMs) - passedMs);
-      const lease = await this.#engine.acquire({ acquireTimeoutMs, signal: limits.signal });
+      const lease = given ?? (await this.#engine.acquire({ acquireTimeoutMs, signal: limits.signal }));
       try {
         return await this.#once(lease, args, limits, stray, began);
       } catch (error) {

@@ -17,8 +17,9 @@ import { systemClock } from '../foundation/system-clock.ts';
 import { PgDriver } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
+import type { Speakers } from '../pg/speakers.ts';
 import { checkFunction, checkRequest } from './check-request.ts';
-import { debugObserver } from './debug-log.ts';
+import { debugLine, debugObserver } from './debug-log.ts';
 import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
@@ -66,6 +67,7 @@ export class Pool extends Base implements AsyncDisposable {
   readonly #options: Resolved;
   readonly #personality: Personality;
   readonly #queries: PoolQuery;
+  readonly #speakers: Speakers | undefined;
   #endCalled = false;
 
   static {
@@ -109,8 +111,10 @@ export class Pool extends Base implements AsyncDisposable {
         connection: connection as (() => unknown) | undefined,
         clock,
         deadline: (ms, ring) => this.#engine.deadline(ms, ring),
+        tellSpeaker: debugLine(made.settings.name, resolved.logger),
         tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
       });
+    this.#speakers = driver instanceof PgDriver ? driver.speakers : undefined;
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
     const { callSites, dev } = resolved;
@@ -254,16 +258,19 @@ export class Pool extends Base implements AsyncDisposable {
   // Looking
 
   snapshot(): PoolSnapshot {
-    return this.#engine.snapshot();
+    const speaker = this.#speakers?.speaker;
+    return speaker === undefined ? this.#engine.snapshot() : { ...this.#engine.snapshot(), speaker };
   }
 
   stats(): PoolStats {
-    return this.#engine.stats();
+    return { ...this.#engine.stats(), ...this.#speakers?.figures };
   }
 
   /** As `stats()`, and zeroes the counters. */
   popStats(): PoolStats {
-    return this.#engine.popStats();
+    const stats = { ...this.#engine.popStats(), ...this.#speakers?.figures };
+    this.#speakers?.clear();
+    return stats;
   }
 
   /** Who holds a connection, longest first. */

@@ -82,29 +82,46 @@ export async function runQuery(
 ): Promise<pg.QueryResult> {
   limits.signal?.throwIfAborted();
   const { sent } = session;
-  let spoken: Promise<pg.QueryResult> | undefined;
-  const run = (): Promise<pg.QueryResult> => {
-    if (isSubmittable(query)) return submitted(session, query);
-    // A driver of somebody else's has sessions that speak through their client only.
-    spoken = session.speak?.(query, values);
-    return spoken ?? session.client.query(untimed(session, query), values as unknown[]);
-  };
+  const run = (): Promise<pg.QueryResult> =>
+    isSubmittable(query) ? submitted(session, query) : answered(session, query, values as unknown[]);
   try {
     if (limits.timeoutMs !== Infinity || limits.signal !== undefined)
       return await limited(session, run, limits, { waitedMs, label });
     return await begun(session, run);
   } catch (error) {
-    // It was made where the reply is read; whoever asked wants to see who asked. pg does the same.
-    if (spoken !== undefined && error instanceof Error && !isOxbowError(error)) Error.captureStackTrace(error);
-    if (session.status !== 'lost' || error instanceof ConnectionLostError || error === limits.signal?.reason)
-      throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    const mayHaveExecuted = session.sent !== sent && !neverRan(error);
-    const text = mayHaveExecuted
-      ? `the connection was lost while a query ran: ${why}; the query may have been executed`
-      : `the connection was lost before the query was sent: ${why}; the query was not executed`;
-    throw new ConnectionLostError(text, mayHaveExecuted, error);
+    throw failureOf(session, error, sent, limits.signal);
   }
+}
+
+/** By the codec, or where that cannot by pg. */
+function answered(session: PgSession, query: unknown, values: unknown[] | undefined): Promise<pg.QueryResult> {
+  let byPg = false;
+  const answer = new Promise<pg.QueryResult>((resolve, reject) => {
+    // A driver of somebody else's has sessions that speak through their client only.
+    byPg = session.speak?.(query, values, resolve, reject) !== true;
+  });
+  if (!byPg) return answer;
+  session.leftToPg?.();
+  return session.client.query(untimed(session, query), values);
+}
+
+/** What the caller is told of a failure: where he asked, and if the connection is gone whether the statement may have run. */
+export function failureOf(
+  session: PgSession,
+  error: unknown,
+  sentBefore: number,
+  signal: AbortSignal | undefined,
+): unknown {
+  // It was made where the reply is read; pg does the same.
+  if (error instanceof Error && !isOxbowError(error) && error !== signal?.reason)
+    Error.captureStackTrace(error, failureOf);
+  if (session.status !== 'lost' || error instanceof ConnectionLostError || error === signal?.reason) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  const mayHaveExecuted = session.sent !== sentBefore && !neverRan(error);
+  const text = mayHaveExecuted
+    ? `the connection was lost while a query ran: ${why}; the query may have been executed`
+    : `the connection was lost before the query was sent: ${why}; the query was not executed`;
+  return new ConnectionLostError(text, mayHaveExecuted, error);
 }
 
 export function isSubmittable(query: unknown): query is pg.Submittable {

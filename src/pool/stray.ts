@@ -13,9 +13,12 @@ export interface Stray {
   readonly alone: boolean;
 }
 
+/** How a text may begin that is one of these, white space and comments included: hardly any other is looked at more closely. */
+const PERHAPS = /^(?:[\s\-/abcer]|st)/i;
+
 function textOf(query: unknown): string | undefined {
   const text: unknown = typeof query === 'object' && query !== null ? Reflect.get(query, 'text') : query;
-  return typeof text === 'string' ? text.replace(LEADING, '') : undefined;
+  return typeof text === 'string' && PERHAPS.test(text) ? text.replace(LEADING, '') : undefined;
 }
 
 /** The BEGIN with which a text starts; undefined if it starts otherwise. */

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { LeaseError, OptionError, StrayTransactionError, TransactionRolledBackError } from '../contracts/errors.ts';
 import { fullJitter } from '../foundation/backoff.ts';
+import { Opening } from '../pg/opening.ts';
 import { query as ask } from './face.ts';
 import type { Lease, PoolLease } from './lease.ts';
 import type { TransactionOptions } from './requests.ts';
@@ -74,17 +75,20 @@ const ABANDONED = 'the transaction is over: the one around it ended while this o
 /** A transaction, or one inside it: the same, but for the words that begin and end it. */
 class Work implements Transaction {
   readonly query: Lease['query'];
-  readonly #lease: Lease;
+  readonly #lease: PoolLease;
   /** The savepoint's name; undefined for the outermost. */
   readonly #savepoint: string | undefined;
   readonly #depth: number;
+  /** Of the outermost, where it is begun with its first statement. */
+  readonly #opening: Opening | undefined;
   #over: string | undefined;
   #failure: unknown;
   /** The one inside this one that is open. */
   #inner: Work | undefined;
 
-  constructor(lease: Lease, depth = 0) {
+  constructor(lease: PoolLease, depth: number, opening?: Opening) {
     this.#lease = lease;
+    this.#opening = opening;
     this.#depth = depth;
     this.#savepoint = depth === 0 ? undefined : `oxbow_${depth}`;
     this.query = ((query: never, values?: never, callback?: never): unknown => {
@@ -143,8 +147,19 @@ class Work implements Transaction {
 
   /** Takes back what was done, whatever state it is in. */
   async undo(): Promise<void> {
-    if (this.#savepoint === undefined) await this.#lease.query('ROLLBACK');
+    if (this.#savepoint === undefined) await this.#undoAll();
     else await this.#lease.query(`ROLLBACK TO SAVEPOINT ${this.#savepoint}; RELEASE SAVEPOINT ${this.#savepoint}`);
+  }
+
+  async #undoAll(): Promise<void> {
+    const opening = this.#opening;
+    const { session } = this.#lease;
+    if (opening !== undefined) {
+      session.leave(opening);
+      // Nothing was sent, or the server has not begun it.
+      if (opening.state === 'wanted' || (opening.state === 'failed' && session.status === 'idle')) return;
+    }
+    await this.#lease.query('ROLLBACK');
   }
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
@@ -222,13 +237,35 @@ async function settle<T>(work: Work, fn: (tx: Transaction) => T | Promise<T>): P
 }
 
 async function once<T>(lease: PoolLease, plan: Plan, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
-  await lease.query(plan.begin);
-  const work = new Work(lease);
-  const value = await settle(work, async (tx) => {
-    if (plan.settings !== undefined) await lease.query(plan.settings.text, [...plan.settings.values]);
-    return fn(tx);
-  });
-  if (work.rolledBack) return value;
+  // Where nothing is sent nobody else would say so.
+  if (lease.fault !== undefined) throw lease.fault;
+  const { session } = lease;
+  const opening = new Opening(plan, () => lease.fault === undefined);
+  // A driver of somebody else's knows only statements.
+  if (session.open?.(opening) !== true) {
+    await lease.query(plan.begin);
+    return within(lease, new Work(lease, 0), async (tx) => {
+      if (plan.settings !== undefined) await lease.query(plan.settings.text, [...plan.settings.values]);
+      return fn(tx);
+    });
+  }
+  try {
+    return await within(lease, new Work(lease, 0, opening), fn, opening);
+  } finally {
+    session.leave(opening);
+  }
+}
+
+async function within<T>(
+  lease: PoolLease,
+  work: Work,
+  fn: (tx: Transaction) => T | Promise<T>,
+  opening?: Opening,
+): Promise<T> {
+  const value = await settle(work, fn);
+  // Whoever has asked nothing has nothing to commit.
+  if (work.rolledBack || opening?.state === 'wanted') return value;
+  if (opening?.state === 'failed') throw opening.error;
   if (lease.session.status === 'idle') {
     throw new StrayTransactionError(
       'COMMIT',
