@@ -76,7 +76,7 @@ function weightOf({ workload, transport }: Cell): number {
 }
 
 /** Queries whose objects fit into the young generation with ease. */
-const COUNTED = 4_000;
+const COUNTED = 2_000;
 /** Whoever is that slow is not made faster by more. */
 const WARM_MS = 1_500;
 const FIRST_WARM: Cell = { workload: 'byKey', callers: 100, connections: 10, transport: 'local' };
@@ -208,7 +208,7 @@ export class Measurement {
       for (const cell of this.#plan.counted.filter((one) => takesPart(name, one))) {
         await child.ask(this.#opening(cell));
         const count = Math.ceil(COUNTED / weightOf(cell));
-        await child.ask({ what: 'warm', queries: 2 * count, ms: 10 * WARM_MS });
+        await child.ask({ what: 'warm', queries: 2 * count, ms: 4 * WARM_MS });
         const { bytes, collections } = await child.ask({ what: 'heap', queries: count });
         // What a collection freed is missing in the sum: then there is no figure.
         this.#samples(cell, name).heapBytes = collections === 0 && bytes !== undefined ? bytes : Number.NaN;

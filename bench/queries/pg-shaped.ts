@@ -5,15 +5,30 @@ import { Pool, type PoolOptions } from '../../src/doors/index.ts';
 import type { Target } from './target.ts';
 import { type Queries, SQL } from './workloads.ts';
 
-type Asks = Pick<pg.Pool, 'query' | 'end'>;
+type Transfer = (aid: number, delta: number) => Promise<pg.QueryResult>;
+
+/** Whoever should speak did, or the row is about somebody else. */
+function mustSpeak(pool: Pool, expected: 'codec' | 'pg'): void {
+  const { queriesByCodec = 0, queriesByPg = 0 } = pool.stats();
+  if ((expected === 'codec' ? queriesByPg : queriesByCodec) === 0) return;
+  const { speaker } = pool.snapshot();
+  throw new Error(
+    `${expected} was to speak; the codec did for ${queriesByCodec} queries, pg for ${queriesByPg}: ${speaker?.why ?? 'no reason given'}`,
+  );
+}
 
 class PgShaped implements Queries<pg.QueryResult> {
-  readonly #pool: Asks;
-  readonly transfer: (aid: number, delta: number) => Promise<pg.QueryResult>;
+  readonly #pool: pg.Pool;
+  readonly transfer: Transfer;
+  readonly end: () => Promise<void>;
 
-  constructor(pool: Asks, transfer: (aid: number, delta: number) => Promise<pg.QueryResult>) {
+  constructor(pool: pg.Pool, transfer: Transfer, atEnd: () => void = () => {}) {
     this.#pool = pool;
     this.transfer = transfer;
+    this.end = async () => {
+      atEnd();
+      await pool.end();
+    };
   }
 
   select1(): Promise<pg.QueryResult> {
@@ -55,10 +70,6 @@ class PgShaped implements Queries<pg.QueryResult> {
   countOf(result: pg.QueryResult): number {
     return result.rowCount ?? 0;
   }
-
-  end(): Promise<void> {
-    return this.#pool.end();
-  }
 }
 
 function byKey(aid: number): pg.QueryConfig {
@@ -75,14 +86,14 @@ function insert(aid: number, delta: number): pg.QueryConfig {
 
 export function ours(target: Target, options: Pick<PoolOptions, 'speaker' | 'prepare'> = {}): Queries<pg.QueryResult> {
   const pool = new Pool({ ...target.config, ...options, max: target.connections, dev: false });
-  return new PgShaped(pool, (aid, delta) =>
+  const transfer: Transfer = (aid, delta) =>
     pool.transaction(async (tx) => {
       await tx.query(update(aid, delta));
       const found = await tx.query(byKey(aid));
       await tx.query(insert(aid, delta));
       return found;
-    }),
-  );
+    });
+  return new PgShaped(pool, transfer, () => mustSpeak(pool, options.speaker === 'pg' ? 'pg' : 'codec'));
 }
 
 /** As node-postgres documents a transaction; an error never happens in it here. */

@@ -14,7 +14,10 @@ import { benchServer } from './server.ts';
 
 function planOf({ quick, all }: RunOptions): Plan {
   const cells = all ? ALL : DEFAULT;
-  const counted = cells.filter(({ transport, callers }) => transport === 'local' && callers === 100);
+  const counted = cells.filter(
+    ({ workload, transport, callers, connections }) =>
+      transport === 'local' && connections === 10 && callers === (workload === 'transfer' ? 10 : 100),
+  );
   const rows = quick ? 100_000 : 1_000_000;
   if (quick) {
     const [first, second] = [cells.slice(0, 1), counted.slice(0, 2)];
