@@ -1,11 +1,12 @@
 // node scripts/test.mjs laws|quick|all [part of a path, or !part of an unwanted one ...] [--concurrency N]
 // Runs the compiled tests under build/test, suite after suite, and ends with one line: `N passed, N failed, N skipped`.
 // Owns which suite belongs to which mode. How one file is run and counted: run-file.mjs.
+// OXBOW_TEST_SPEAKER=pg (or auto) makes that the default of the option "speaker" in all of it: test/kit/speaker.ts.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, delimiter, join, relative, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { runFile, runStep } from './run-file.mjs';
 import { add, judge, noTests } from './tally.mjs';
 
@@ -112,7 +113,15 @@ function readArguments() {
   return { mode, concurrency, parts: rest };
 }
 
+/** In the environment, so that programs which tests start get it too. */
+function chooseSpeaker() {
+  if (!process.env.OXBOW_TEST_SPEAKER) return;
+  const { href } = pathToFileURL(join(root, 'build', 'test', 'kit', 'speaker.js'));
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${href}`.trim();
+}
+
 const { mode, concurrency, parts } = readArguments();
+chooseSpeaker();
 refuseStrays();
 
 const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => part.slice(1));

@@ -70,7 +70,7 @@ export class CodecQuery {
     this.#parsers = shape.parsers(this.#types);
     if (shape.columns > 0) result._parsers = this.#parsers;
     result._prebuiltEmptyResultObject = shape.empty();
-    this.#maker = shape.maker(result.rowAsArray);
+    this.#maker = shape.maker(this.#parsers, result.rowAsArray);
   }
 
   row(bytes: Buffer, at: number): void {

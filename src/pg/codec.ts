@@ -30,6 +30,7 @@ export class Codec {
   readonly #parts: PgParts;
   readonly #out: Outgoing;
   readonly #pgReads: Listener;
+  readonly #encrypted: boolean;
   readonly #frames = new Frames();
   /** The query whose reply is being read; undefined: pg has the socket. */
   #current: CodecQuery | undefined;
@@ -51,6 +52,7 @@ export class Codec {
     this.#parts = parts;
     this.#out = out;
     const stream = this.#stream;
+    this.#encrypted = Reflect.get(stream, 'encrypted') === true;
     const [pgReads] = stream.listeners('data');
     this.#pgReads = pgReads as Listener;
     // Ours first: with nobody listening the stream might stop.
@@ -67,6 +69,7 @@ export class Codec {
       !inside._activeQuery &&
       inside._queryable === true &&
       inside._ending !== true &&
+      this.#connection._emitMessage !== true &&
       inside.query === this.#parts.query &&
       this.#current === undefined &&
       this.#frames.whole &&
@@ -82,7 +85,7 @@ export class Codec {
     inside._activeQuery = query;
     this.#current = query;
     this.#exchange.asked();
-    this.#out.send(this.#stream);
+    this.#out.send(this.#stream, this.#encrypted);
   }
 
   /** What was to be done at the end of the reply is not done: the session is brought to rest, or is gone. */

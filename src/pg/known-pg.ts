@@ -34,7 +34,7 @@ export interface PgParts {
 }
 
 /** What the codec needs, or why it cannot speak. */
-export type Recognition = { readonly parts: PgParts } | { readonly why: string };
+export type Recognition = { readonly parts: PgParts } | { readonly why: string; readonly passing?: true };
 
 type AnyClass = abstract new (...args: never[]) => object;
 
@@ -46,8 +46,8 @@ export function recognise(client: pg.Client): Recognition {
   let found = recognised.get(Client);
   if (found === undefined) {
     found = examined(Client, internals(client).connection.constructor as AnyClass);
-    // A tracer may go again.
-    if ('parts' in found) recognised.set(Client, found);
+    // A tracer may go again; a text stays what it is.
+    if (!('passing' in found)) recognised.set(Client, found);
   }
   return found;
 }
@@ -79,7 +79,10 @@ function taken(Client: AnyClass, Connection: AnyClass): Recognition {
   for (const [name, Class] of Object.entries(classes)) {
     const method = replaced(Class);
     if (method !== undefined)
-      return { why: `${name}.prototype.${method} is not pg's own, as when a tracer wants to see each query` };
+      return {
+        why: `${name}.prototype.${method} is not pg's own, as when a tracer wants to see each query`,
+        passing: true,
+      };
   }
   const digest = createHash('sha256').update(Object.values(classes).map(String).join('\n')).digest('hex').slice(0, 16);
   const version = Object.keys(KNOWN).find((one) => KNOWN[one] === digest);
@@ -103,7 +106,9 @@ function replaced(Class: AnyClass): string | undefined {
   const text = String(Class);
   const methods = Object.entries(Object.getOwnPropertyDescriptors(Class.prototype as object));
   return methods.find(
-    ([name, { value }]) => name !== 'constructor' && typeof value === 'function' && !text.includes(String(value)),
+    // What it says of itself does not count, nor that it stands behind an accessor.
+    ([name, { value, get = value }]) =>
+      name !== 'constructor' && typeof get === 'function' && !text.includes(Function.prototype.toString.call(get)),
   )?.[0];
 }
 

@@ -89,14 +89,15 @@ export class Outgoing {
     this.#close(start);
   }
 
-  /** What was put together goes out in one write. */
-  send(socket: Socket): void {
+  /** What was put together goes out in one write; `copied` for a socket that reads it later only, as one with TLS does. */
+  send(socket: Socket, copied: boolean): void {
     const bytes = this.#bytes;
     const end = this.#at;
     this.#at = 0;
     // What is not taken at once is read later; and one large statement must not hold its memory for ever.
     if (end > SIZE) this.#bytes = Buffer.allocUnsafeSlow(SIZE);
-    socket.write(bytes.subarray(0, end));
+    socket.write(copied && this.#bytes === bytes ? Buffer.from(bytes.subarray(0, end)) : bytes.subarray(0, end));
+    if (copied) return;
     if (socket.writableLength > 0 && this.#bytes === bytes) this.#bytes = Buffer.allocUnsafeSlow(SIZE);
   }
 

@@ -3,6 +3,7 @@
 // execution. Reads no other message.
 
 import type { FieldClass, PgField, TypeParser, Types } from './shapes.ts';
+import { isWholeNumber, wholeNumber } from './whole-numbers.ts';
 
 /** Makes one row of the bytes behind the number of its columns. */
 export type RowMaker = (bytes: Buffer, at: number, parsers: readonly TypeParser[]) => unknown;
@@ -10,6 +11,8 @@ export type RowMaker = (bytes: Buffer, at: number, parsers: readonly TypeParser[
 /** A row maker is compiled for what comes again; below that, and beyond so many columns, a loop is cheaper. */
 const USES_BEFORE_COMPILING = 3;
 const COMPILED_COLUMNS_MAX = 200;
+/** With which columns as whole numbers, and as objects or arrays. */
+const VARIANTS_MAX = 8;
 
 /** Text as the wire has it: a kind of byte, four for a length, two for the number of columns. */
 const FIRST_COLUMN = 7;
@@ -33,6 +36,9 @@ export class Shape {
   /** As pg has it: every column null, to begin a row with. */
   readonly #empty: Readonly<Record<string, null>>;
   #uses = 0;
+  readonly #made = new Map<string, RowMaker | undefined>();
+  /** Made for these parsers, which hardly ever change. */
+  #parsers: readonly TypeParser[] = [];
   #objects: RowMaker | undefined;
   #arrays: RowMaker | undefined;
 
@@ -80,17 +86,45 @@ export class Shape {
     return { ...this.#empty };
   }
 
-  maker(asArrays: boolean): RowMaker {
+  /** What makes rows with these parsers. */
+  maker(parsers: readonly TypeParser[], asArrays: boolean): RowMaker {
     this.#uses += 1;
-    if (this.#uses <= USES_BEFORE_COMPILING || this.#columns.length > COMPILED_COLUMNS_MAX)
-      return asArrays ? intoArray(this.#names.length) : intoObject(this.#names, this.#empty);
+    const names = this.#names;
+    if (this.#uses <= USES_BEFORE_COMPILING || names.length > COMPILED_COLUMNS_MAX)
+      return asArrays ? intoArray(names.length) : intoObject(names, this.#empty);
+    if (!isSame(parsers, this.#parsers)) {
+      this.#parsers = parsers.slice();
+      this.#objects = undefined;
+      this.#arrays = undefined;
+    }
     if (asArrays) {
-      this.#arrays ??= compiled(this.#names, true) ?? intoArray(this.#names.length);
+      this.#arrays ??= this.#compiled(parsers, true) ?? intoArray(names.length);
       return this.#arrays;
     }
-    this.#objects ??= compiled(this.#names, false) ?? intoObject(this.#names, this.#empty);
+    this.#objects ??= this.#compiled(parsers, false) ?? intoObject(names, this.#empty);
     return this.#objects;
   }
+
+  /**
+   * Code is made once for each set of columns that are whole numbers, and found again: some bring new parsers with each query (Drizzle), and making
+   * code costs as much as a hundred rows.
+   */
+  #compiled(parsers: readonly TypeParser[], asArrays: boolean): RowMaker | undefined {
+    const whole = this.#columns.map(({ dataTypeID }, n) => isWholeNumber(dataTypeID, parsers[n] as TypeParser));
+    const key = `${asArrays} ${whole.join()}`;
+    let maker = this.#made.get(key);
+    if (maker === undefined && !this.#made.has(key)) {
+      maker = compiled(this.#names, whole, asArrays);
+      if (this.#made.size < VARIANTS_MAX) this.#made.set(key, maker);
+    }
+    return maker;
+  }
+}
+
+function isSame(some: readonly TypeParser[], others: readonly TypeParser[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let n = 0; n < some.length; n += 1) if (some[n] !== others[n]) return false;
+  return true;
 }
 
 function columnsIn(bytes: Buffer, start: number): Column[] {
@@ -149,11 +183,12 @@ function intoArray(columns: number): RowMaker {
 }
 
 /** One literal with the columns in their order. Undefined where the process forbids code from strings. */
-function compiled(names: readonly string[], asArrays: boolean): RowMaker | undefined {
+function compiled(names: readonly string[], whole: readonly boolean[], asArrays: boolean): RowMaker | undefined {
+  const value = (n: number): string => (whole[n] ? 'w(b, p, p + l)' : `q[${n}](b.utf8Slice(p, p + l))`);
   const reads = names.map(
     (_, n) =>
       `l = b[p] << 24 | b[p + 1] << 16 | b[p + 2] << 8 | b[p + 3]; p += 4; let v${n} = null; ` +
-      `if (l >= 0) { v${n} = q[${n}](b.utf8Slice(p, p + l)); p += l; }`,
+      `if (l >= 0) { v${n} = ${value(n)}; p += l; }`,
   );
   // In brackets __proto__ is a key like any other. A name that comes twice keeps its first place and its last value, as in pg.
   const keys = names.map((name) => (name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)));
@@ -161,7 +196,11 @@ function compiled(names: readonly string[], asArrays: boolean): RowMaker | undef
     ? `[${names.map((_, n) => `v${n}`).join(', ')}]`
     : `{ ${keys.map((key, n) => `${key}: v${n}`).join(', ')} }`;
   try {
-    return new Function('b', 'p', 'q', `'use strict'; let l = 0;\n${reads.join('\n')}\nreturn ${row};`) as RowMaker;
+    const make = new Function(
+      'w',
+      `'use strict'; return (b, p, q) => { let l = 0;\n${reads.join('\n')}\nreturn ${row}; };`,
+    );
+    return make(wholeNumber) as RowMaker;
   } catch {
     return undefined;
   }

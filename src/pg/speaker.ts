@@ -184,11 +184,14 @@ export class Speaker {
     if (types && !isTypes(types)) return undefined;
     const known = this.#speaking.texts.of(text);
     if (!known.ordinary) return undefined;
+    const wires = (values || NONE) as readonly unknown[];
+    // The simple protocol has its own error for this.
+    if (known.parameters && wires.length === 0) return undefined;
     // A name that pg has not prepared on this connection yet, or by another text.
     if (name && this.#inside.connection.parsedStatements[name as string] !== text) return undefined;
     return {
       text: known,
-      values: (values || NONE) as readonly unknown[],
+      values: wires,
       name: (name || undefined) as string | undefined,
       rowMode: (rowMode || undefined) as string | undefined,
       types: (types || this.#inside._types) as Types,

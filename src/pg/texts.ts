@@ -26,6 +26,8 @@ export interface Text {
   readonly text: string;
   /** One statement of a kind that the codec speaks: its reply holds nothing but rows and the word that it is complete. */
   readonly ordinary: boolean;
+  /** There are parameters in it. */
+  readonly parameters: boolean;
   /** Its plan may be kept on the server. */
   readonly planned: boolean;
   readonly declares: ReadOnly;
@@ -53,8 +55,20 @@ function read(text: string): Text {
     (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
   const planned = ordinary && PLANNED.has(verb) && !into;
   const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
+  const parameters = tokens.some(({ kind }) => kind === 'parameter');
   const declares = declaresReadOnly(text);
-  return { text, ordinary, planned, declares, starred, uses: 0, name: undefined, shape: undefined, command: undefined };
+  return {
+    text,
+    ordinary,
+    parameters,
+    planned,
+    declares,
+    starred,
+    uses: 0,
+    name: undefined,
+    shape: undefined,
+    command: undefined,
+  };
 }
 
 export type Prepare = 'auto' | 'always' | false;

@@ -28,7 +28,7 @@ export interface Scene {
 }
 
 /** For longer than any case lasts. */
-const LONG = 'sleep 100000';
+const LONG = 'select sleep 100000';
 /** A holder that gives back in time is settled within this, whatever happens. */
 const WITHIN_MS = DEADLINE_MS;
 /** Longer than any answer of these scenes that comes at all. */
@@ -96,6 +96,15 @@ function onClient(
       };
     },
   };
+}
+
+/** A transaction of one statement, which has a deadline of its own. */
+async function begun(stage: Stage, lease: Lease): Promise<unknown> {
+  lease.release();
+  const { signal } = stage.holder;
+  const settings = { 'app.tenant': 'one' };
+  const text = marked('select 1', 'the holder#1');
+  return stage.pool.transaction((tx) => tx.query({ text, timeoutMs: STRAY_MS }), { signal, settings });
 }
 
 /** Gives back at the end of its first statement. */
@@ -216,10 +225,14 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
         return () => stage.queueTwo();
       },
     },
+    // BEGIN and the settings are on their way with it: whatever comes of one comes of all.
+    'begin-with-first': onLease(on('statement', /the holder/), (stage, lease) => begun(stage, lease), {
+      timeoutMs: STRAY_MS,
+    }),
     rollback: onLease(on('statement', /^ROLLBACK$/), (_, lease) => statement(lease, 'begin')),
     'rollback-failed': onLease(on('statement', /^ROLLBACK$/), async (_, lease) => {
       await lease.query(marked('begin', 'the holder#1'));
-      await statement(lease, 'fail', undefined, 'the holder#2');
+      await statement(lease, 'select fail', undefined, 'the holder#2');
     }),
     'rollback-of-transaction': onLease(on('statement', /^ROLLBACK$/), (stage, lease) => {
       lease.release();
@@ -254,10 +267,10 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
   reply: {
     // The error came first; the end of the reply is what is waited for.
     over: onClient(
-      on('ready', /^fail/),
+      on('ready', /^select fail/),
       async (_, client) => {
         try {
-          await client.query(marked('fail', 'the holder#1'));
+          await client.query(marked('select fail', 'the holder#1'));
         } finally {
           client.release();
         }
@@ -300,7 +313,7 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
       const { signal } = stage.holder;
       stage.clock.timer(20, () => stage.holder.abort(new Error('the holder has gone')));
       stage.clock.timer(30, () => lease.release());
-      return lease.query({ text: marked('sleep 22', 'the holder#1'), signal });
+      return lease.query({ text: marked('select sleep 22', 'the holder#1'), signal });
     }),
     // The first request hits nothing.
     again: onLease(on('cancel'), (stage, lease) => {
@@ -310,7 +323,7 @@ export const SCENES: Readonly<Record<PgStepName, Readonly<Record<string, Scene>>
     'busy-return': onClient(on('cancel'), (stage, client) => leftBusy(stage, client)),
     unwanted: onClient(on('cancel'), (stage, client) => leftBusy(stage, client, LONG, true)),
     // The statement ends by itself while the request is on its way.
-    'too-late': onClient(on('cancel'), (stage, client) => leftBusy(stage, client, 'sleep 22')),
+    'too-late': onClient(on('cancel'), (stage, client) => leftBusy(stage, client, 'select sleep 22')),
     revoked: onLease(on('cancel'), (stage, lease) => {
       lease.release();
       const { signal } = stage.holder;

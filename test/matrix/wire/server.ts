@@ -108,7 +108,10 @@ class Line {
   leaving = false;
   /** Texts by the names that the client gave them. */
   readonly texts: Map<string, string> = new Map();
+  /** What is bound, and nothing has asked for the end of the reply yet. */
   bound: Statement | undefined;
+  /** … and something has, on its way. */
+  readonly synced: (Statement | undefined)[] = [];
 
   constructor(socket: MemorySocket) {
     this.socket = socket;
@@ -229,10 +232,15 @@ export class WireServer implements Network {
       line.texts.set(name, text);
     } else if (type === 'B') {
       const { name, values } = bindOf(body);
-      line.bound = statementOf(line.texts.get(name) ?? '', values, true);
+      const ahead = line.bound === undefined ? [] : [...line.bound.ahead, line.bound.text];
+      line.bound = statementOf(line.texts.get(name) ?? '', values, true, ahead);
     }
     if (backend === undefined || (type !== 'Q' && type !== 'S')) return;
     const statement = type === 'Q' ? statementOf(queryText(body), [], false) : line.bound;
+    if (type === 'S') {
+      line.bound = undefined;
+      line.synced.push(statement);
+    }
     const unsettled = this.unsettled(backend);
     if (unsettled !== undefined)
       this.#script.complain(`"${statement?.text}" was sent on session ${backend.pid}, ${unsettled}`);
@@ -291,8 +299,10 @@ export class WireServer implements Network {
       this.#leave(line);
     } else if (type === 'Q') {
       this.#run(line, statementOf(queryText(body), [], false));
-    } else if (type === 'S' && line.bound !== undefined) {
-      this.#run(line, line.bound);
+    } else if (type === 'S') {
+      const statement = line.synced.shift();
+      if (statement !== undefined) this.#run(line, statement);
+      else if (line.backend !== undefined) this.#send(line, ready(line.backend.status));
     }
   }
 

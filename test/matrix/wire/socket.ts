@@ -1,7 +1,7 @@
-// A socket in memory: what pg and the driver use of a `net.Socket`, with a network behind it that is told of everything and decides
-// when things happen. Owns the manners of a stream; knows no protocol and no time.
+// A socket in memory: a `net.Socket` to whoever asks, with a network behind it that is told of everything and decides when things
+// happen. Owns the manners of a stream; knows no protocol and no time.
 
-import { Duplex } from 'node:stream';
+import { Socket } from 'node:net';
 
 /** The other end, and all that lies in between. */
 export interface Network {
@@ -18,9 +18,9 @@ export function socketError(code: string): Error {
   return Object.assign(new Error(`socket: ${code}`), { code });
 }
 
-export class MemorySocket extends Duplex {
-  bytesRead = 0;
-  readonly remoteAddress: undefined;
+export class MemorySocket extends Socket {
+  override readonly bytesRead: number = 0;
+  override readonly remoteAddress: string | undefined = undefined;
   /** It sends a cancel request, and is no session's. */
   readonly cancels: boolean;
   dialled = false;
@@ -39,25 +39,25 @@ export class MemorySocket extends Duplex {
     return this.dialled && !this.closed;
   }
 
-  connect(port: number, host: string): this {
+  override connect(...[port, host]: unknown[]): this {
     this.dialled = true;
-    this.#network.dialled(this, port, host);
+    this.#network.dialled(this, Number(port), String(host));
     return this;
   }
 
-  setNoDelay(): this {
+  override setNoDelay(): this {
     return this;
   }
 
-  setKeepAlive(): this {
+  override setKeepAlive(): this {
     return this;
   }
 
-  ref(): this {
+  override ref(): this {
     return this;
   }
 
-  unref(): this {
+  override unref(): this {
     return this;
   }
 
@@ -72,7 +72,7 @@ export class MemorySocket extends Duplex {
 
   deliver(chunk: Buffer): void {
     if (this.destroyed || this.readableEnded) return;
-    this.bytesRead += chunk.length;
+    Object.assign(this, { bytesRead: this.bytesRead + chunk.length });
     this.push(chunk);
   }
 
@@ -96,6 +96,10 @@ export class MemorySocket extends Duplex {
     });
   }
 
+  override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'utf8', done);
+  }
+
   override _final(done: () => void): void {
     this.#whenConnected(() => {
       this.#network.finished(this);
@@ -105,8 +109,13 @@ export class MemorySocket extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#held = [];
-    if (this.dialled) this.#network.cut(this, (failure) => done(failure ?? error));
-    else done(error);
+    // A socket of Node says by itself when it has closed; the stream below it does not.
+    const closed = (failure: Error | null): void => {
+      done(failure);
+      process.nextTick(() => this.emit('close', failure !== null));
+    };
+    if (this.dialled) this.#network.cut(this, (failure) => closed(failure ?? error));
+    else closed(error);
   }
 
   #whenConnected(write: () => void): void {

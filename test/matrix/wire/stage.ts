@@ -44,6 +44,7 @@ const OPTIONS: PoolOptions = {
   returnTimeoutMs: RETURN_MS,
   checkTimeoutMs: CHECK_MS,
   acquireTimeoutMs: DEADLINE_MS,
+  speaker: process.env.WIRE_SPEAKER === 'pg' ? 'pg' : 'auto',
 };
 
 interface Closing {
@@ -90,7 +91,9 @@ export class Stage implements Script {
     this.#holds = new CoarseHolds(this.clock, scene.holdMs);
     const { stream } = this.server;
     const max = it.place === 'alone' ? 1 : 3;
-    this.pool = new Pool({ ...OPTIONS, clock: this.#holds, stream, max, ...scene.options?.(this) });
+    // In company each text has a name from its first use on.
+    const prepare = it.place === 'company' ? 'always' : 'auto';
+    this.pool = new Pool({ ...OPTIONS, clock: this.#holds, stream, max, prepare, ...scene.options?.(this) });
     this.actors = new Actors(this.pool, this.clock, this.server, this.complain);
     this.#observe();
   }
@@ -295,7 +298,7 @@ export class Stage implements Script {
   /** Somebody else's connection: a statement runs on it for a while, and then it comes back. */
   #keep(name: string, lease: Lease): void {
     const { clock, actors } = this;
-    const work = lease.query(marked('sleep 900', `${name}#1`));
+    const work = lease.query(marked('select sleep 900', `${name}#1`));
     actors.watch(name, work, { withinMs: COMPANY_MS, value: `${name}#1` });
     clock.timer(COMPANY_MS, () => lease.release());
   }

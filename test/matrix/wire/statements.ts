@@ -9,6 +9,8 @@ export interface Statement {
   readonly values: readonly string[];
   /** By the extended protocol. */
   readonly extended: boolean;
+  /** What was bound ahead of it in the same reply: passed over, as it is itself, after the first that fails. */
+  readonly ahead: readonly string[];
 }
 
 /** All of a reply but the word that the session is ready for the next. */
@@ -30,8 +32,13 @@ export function marked(text: string, mark: string): string {
   return `${text} /*${mark}*/`;
 }
 
-export function statementOf(text: string, values: readonly string[], extended: boolean): Statement {
-  return { text, mark: MARK.exec(text)?.[1], values, extended };
+export function statementOf(
+  text: string,
+  values: readonly string[],
+  extended: boolean,
+  ahead: readonly string[] = [],
+): Statement {
+  return { text, mark: MARK.exec(text)?.[1], values, extended, ahead };
 }
 
 export const divisionByZero = (): Buffer => failure('ERROR', '22012', 'division by zero');
@@ -66,8 +73,13 @@ function answerTo(word: string, statement: Statement, known: Knowledge): { rows?
 
 /** What it answers when it has come to its end undisturbed. */
 export function replyTo(statement: Statement, before: Status, known: Knowledge): Reply {
-  const bytes: Buffer[] = statement.extended ? [parsed(), bound()] : [];
+  const bytes: Buffer[] = [];
   let status = before;
+  for (const text of statement.ahead) {
+    bytes.push(parsed(), bound(), complete((/^\w+/.exec(text)?.[0] ?? '').toUpperCase()));
+    if (/^begin\b/i.test(text)) status = 'T';
+  }
+  if (statement.extended) bytes.push(parsed(), bound());
   for (const word of partsOf(statement.text)) {
     const ends = /^(commit|rollback(?! to))\b/i.test(word);
     if (status === 'E' && !ends && !/^rollback to/i.test(word)) {
@@ -78,7 +90,7 @@ export function replyTo(statement: Statement, before: Status, known: Knowledge):
       bytes.push(emptyQuery());
       continue;
     }
-    if (/^fail\b/.test(word)) {
+    if (/^(select )?fail\b/.test(word)) {
       bytes.push(divisionByZero());
       return { bytes: Buffer.concat(bytes), status: failed(status) };
     }
