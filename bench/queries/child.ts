@@ -63,7 +63,7 @@ async function bytesPerQuery(crowd: Crowd, count: number): Promise<{ bytes: numb
  */
 async function heap(count: number): Promise<Figures> {
   const echo = new Crowd(ECHO, WORKLOADS.byKey, { callers: 100, rows: 10_000, seed: 1 });
-  await echo.exactly(10 * count);
+  await echo.exactly(20_000);
   const own = await bytesPerQuery(echo, count);
   const all = await bytesPerQuery(present(), count);
   return { bytes: all.bytes - own.bytes, own: own.bytes, collections: own.collections + all.collections };

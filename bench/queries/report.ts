@@ -24,7 +24,7 @@ function planOf({ quick, all }: RunOptions): Plan {
     const counts = { counted: second, limited: first, memoryRounds: 1 };
     return { cells, generations: 1, rounds: 2, warm: 500, firstWarm: 3_000, haste: 3, rows, ...counts };
   }
-  const warming = { warm: 1_500, firstWarm: 10_000, haste: 1, rows };
+  const warming = { warm: 3_000, firstWarm: 10_000, haste: 1, rows };
   if (all) return { cells, generations: 1, rounds: 3, ...warming, counted, limited: cells, memoryRounds: 1 };
   return { cells, generations: 2, rounds: 6, ...warming, counted, limited: cells, memoryRounds: 3 };
 }
