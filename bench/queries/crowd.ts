@@ -15,6 +15,8 @@ export interface Slice extends Lap {
   readonly queries: number;
   /** Answered from the first to the last, the callers' coming and going included. */
   readonly total: number;
+  readonly totalCpuUs: number;
+  readonly totalWallUs: number;
 }
 
 export class Crowd {
@@ -39,6 +41,7 @@ export class Crowd {
   /** Measures `ms`, after `leadMs` in which the callers come. */
   async slice(leadMs: number, ms: number): Promise<Slice> {
     const began = this.#done;
+    const whole = stopwatch();
     const callers = this.#call(Number.POSITIVE_INFINITY);
     await Promise.race([sleep(leadMs), callers]);
     const before = this.#done;
@@ -50,7 +53,8 @@ export class Crowd {
     this.#measuring = false;
     this.#left = 0;
     await callers;
-    return { ...times, queries, total: this.#done - began };
+    const { cpuUs, wallUs } = whole();
+    return { ...times, queries, total: this.#done - began, totalCpuUs: cpuUs, totalWallUs: wallUs };
   }
 
   /** So many queries, or as many as it gets through in `ms`. */

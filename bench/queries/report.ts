@@ -3,11 +3,12 @@
 import { getPriority } from 'node:os';
 import type { Bench, Report, RunOptions } from '../lib/bench.ts';
 import { conditions, conditionsText } from '../lib/conditions.ts';
+import { figure, median } from '../lib/statistics.ts';
 import { ALL, DEFAULT, keyOf } from './cells.ts';
 import { rowsOf } from './figures.ts';
 import { goalsOf, tooNoisy } from './goals.ts';
 import { type Contender, LIMIT, LINE_UP } from './line-up.ts';
-import { type Cast, Measurement, type Plan } from './measure.ts';
+import { type Cast, type Measured, Measurement, type Plan } from './measure.ts';
 import { LINES_UP, METHOD, pageBody } from './page.ts';
 import { findBun, findPgbench } from './programs.ts';
 import { benchServer } from './server.ts';
@@ -67,6 +68,11 @@ function castOf(quick: boolean): {
   return { cast, absent, programs };
 }
 
+function otherWork({ cells, repeated }: Measured): string {
+  const foreign = [...cells.values()].flatMap((inCell) => [...inCell.values()].flatMap((samples) => samples.foreign));
+  return `other work had ${figure(median(foreign))} cores meanwhile (median), and ${repeated} slices were taken again because of it`;
+}
+
 async function run(options: RunOptions): Promise<Report> {
   const before = conditions(['pg', 'pg-pool', 'postgres', 'slonik']);
   const plan = planOf(options);
@@ -81,7 +87,7 @@ async function run(options: RunOptions): Promise<Report> {
         conditionsText(before),
         `- ${[...programs, `priority (nice) ${priority}`].join(', ')}`,
         `- ${server.text}`,
-        `- ${plan.generations * plan.rounds} slices of each contestant in each cell, in ${plan.generations} generation${plan.generations === 1 ? '' : 's'} of processes`,
+        `- ${plan.generations * plan.rounds} slices of each contestant in each cell, in ${plan.generations} generation${plan.generations === 1 ? '' : 's'} of processes; ${otherWork(measured)}`,
         ...(absent.length > 0 ? [`- not here: ${absent.join('; ')}`] : []),
       ].join('\n'),
       METHOD,
@@ -96,7 +102,14 @@ async function run(options: RunOptions): Promise<Report> {
       body: pageBody(plan.cells, measured, texts),
       goals: goalsOf(measured),
       noise: tooNoisy(measured),
-      data: { conditions: before, server: server.data, absent, cells, memory: Object.fromEntries(measured.memory) },
+      data: {
+        conditions: before,
+        repeated: measured.repeated,
+        server: server.data,
+        absent,
+        cells,
+        memory: Object.fromEntries(measured.memory),
+      },
     };
   } finally {
     await server.stop();

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { busyIn } from '../../bench/lib/foreign-cpu.ts';
 import { Latencies } from '../../bench/lib/latencies.ts';
 import { serverCpuUs, timesIn } from '../../bench/lib/server-cpu.ts';
 import { ALL, type Cell, DEFAULT, keyOf } from '../../bench/queries/cells.ts';
@@ -17,14 +18,14 @@ import { type Queries, WORKLOADS } from '../../bench/queries/workloads.ts';
 
 function samples(rate: readonly number[], heapBytes = Number.NaN): Samples {
   const latencies = [{ p50: 1, p99: 2, p999: 3 }];
-  return { rate: [...rate], cpuUs: [10, 20, 30], serverUs: 600, served: 30, latencies, heapBytes };
+  return { rate: [...rate], cpuUs: [10, 20, 30], serverUs: 600, served: 30, foreign: [], latencies, heapBytes };
 }
 
 function measured(cells: Readonly<Record<string, Readonly<Partial<Record<Contender, Samples>>>>>): Measured {
   const entries = Object.entries(cells).map(
     ([key, inCell]) => [key, new Map(Object.entries(inCell) as [Contender, Samples][])] as const,
   );
-  return { cells: new Map(entries), memory: new Map() };
+  return { cells: new Map(entries), memory: new Map(), repeated: 0 };
 }
 
 const KEY = 'byKey 100/10 local';
@@ -55,6 +56,10 @@ test('times that are too short, too long or missing have a quantile too', () => 
 test('the times of a process are read behind its name, whatever that is', () => {
   const line = '42 (a) b (c)) S 1 42 42 0 -1 4194560 100 200 0 0 7 5 11 13 20 0 1 0 12345 1 2';
   assert.deepEqual(timesIn(line), { own: 120_000, ended: 240_000 });
+});
+
+test('a busy machine is one that neither idles nor waits for its disks', () => {
+  assert.equal(busyIn('cpu  1 2 4 1000 2000 8 16 32 64 128'), 630_000);
 });
 
 test('a server without a process id has no CPU time', () => {
@@ -97,6 +102,7 @@ test('the goals of memory compare medians', () => {
       ['ours', { rss: [own, 1, 900], alive: [5] }],
       ['pg-pool', { rss: [100], alive: [5] }],
     ]),
+    repeated: 0,
   });
   assert.deepEqual(
     [100, 101].map((own) => goalsOf(memory(own)).map(({ met }) => met)),
