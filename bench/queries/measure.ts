@@ -238,7 +238,7 @@ export class Measurement {
       const child = this.#child(name, YOUNG);
       for (const cell of this.#plan.counted.filter((one) => takesPart(name, one))) {
         await child.ask(this.#opening(cell));
-        await child.ask({ what: 'warm', queries: 2 * COUNTED, ms: 2 * WARM_MS });
+        await child.ask({ what: 'warm', queries: (2 * COUNTED) / weightOf(cell), ms: 2 * WARM_MS });
         // What a collection freed is missing in the sum; a large answer's bytes outside the heap bring one on as well.
         for (let count = COUNTED / weightOf(cell); count >= 25; count /= 2) {
           const { bytes, collections } = await child.ask({ what: 'heap', queries: Math.ceil(count) });
