@@ -4,7 +4,7 @@
 
 import type { PgParts } from './known-pg.ts';
 import type { Opening } from './opening.ts';
-import type { RowMaker, Shape } from './row-shape.ts';
+import { isRow, type RowMaker, type Shape } from './row-shape.ts';
 import type { PgConnection, PgResult, ServerError, TypeParser, Types } from './shapes.ts';
 import type { Text } from './texts.ts';
 
@@ -15,12 +15,16 @@ export class CodecQuery {
   /** Replies to what was sent ahead of it, each with its own word that it is complete: those of a transaction's beginning. */
   ahead = 0;
   opening: Opening | undefined;
+  /** It was told what became of it. */
+  answered = false;
   /** The server has taken the parameters: from here on it may have run. */
   bound = false;
   /** Asked of an error that came before the server had taken the parameters; true: it is dealt with at the end of the reply. */
   refused: ((error: ServerError) => boolean) | undefined;
   /** What to do at the end of the reply, when nobody has been answered yet. */
   instead: (() => void) | undefined;
+  /** What was sent in its place. */
+  #next: CodecQuery | undefined;
   readonly #parts: PgParts;
   readonly #types: Types;
   readonly #rowMode: string | undefined;
@@ -32,6 +36,7 @@ export class CodecQuery {
   #rows: unknown[];
   #parsers: TypeParser[] = [];
   #maker: RowMaker | undefined;
+  #columns = 0;
   #refusal: { readonly error: unknown } | undefined;
   /** What a type parser threw. */
   #thrown: { readonly error: unknown } | undefined;
@@ -67,23 +72,41 @@ export class CodecQuery {
     this.#nextResult();
     const result = this.#result;
     result.fields = shape.fields(this.#parts.Field);
-    this.#parsers = shape.parsers(this.#types);
+    this.#columns = shape.columns;
+    this.#maker = undefined;
+    try {
+      this.#parsers = shape.parsers(this.#types);
+    } catch (error) {
+      this.#thrown ??= { error };
+      return;
+    }
     if (shape.columns > 0) result._parsers = this.#parsers;
     result._prebuiltEmptyResultObject = shape.empty();
     this.#maker = shape.maker(this.#parsers, result.rowAsArray);
   }
 
-  row(bytes: Buffer, at: number): void {
-    if (this.#thrown !== undefined || this.#maker === undefined) return;
+  /** From the number of its columns on; throws if it is no row of those that were described. */
+  row(bytes: Buffer, start: number, end: number): void {
+    const parsers = this.#parsers;
+    const columns = end - start < 2 ? 0 : bytes.readUInt16BE(start);
+    if (this.#maker === undefined) {
+      if (this.#thrown === undefined) throw new Error('a row in it comes before its columns are described');
+      return;
+    }
+    if (columns !== this.#columns)
+      throw new Error(`a row of ${columns} columns is in it, where ${this.#columns} were described`);
+    if (this.#thrown !== undefined) return;
     try {
-      this.#rows.push(this.#maker(bytes, at, this.#parsers));
+      this.#rows.push(this.#maker(bytes, start + 2, end, parsers));
     } catch (error) {
+      if (!isRow(bytes, start + 2, end, columns)) throw new Error('a row in it does not end where it says');
       this.#thrown = { error };
     }
   }
 
   /** The server's word of what it did, as it stands in the bytes. */
   completed(bytes: Buffer, start: number, end: number): void {
+    this.answered = true;
     this.#nextResult();
     const { command } = this.text;
     const result = this.#result;
@@ -113,11 +136,22 @@ export class CodecQuery {
 
   /** Called by pg with an error of the server, or when the connection is lost. */
   handleError(error: unknown): void {
+    this.answered = true;
     const thrown = this.#thrown;
     this.#thrown = undefined;
     if (this.ahead > 0) this.opening?.failed(error);
     if (!this.bound && this.refused?.(error as ServerError) === true) this.#refusal = { error };
     else this.#reject(thrown === undefined ? error : thrown.error);
+  }
+
+  /** It goes on as another. */
+  become(next: CodecQuery): void {
+    this.#next = next;
+  }
+
+  /** What is, or was, answered last for whoever asked. */
+  get last(): CodecQuery {
+    return this.#next?.last ?? this;
   }
 
   /** Nobody waits for the end of the reply: whoever asked is told now what is known. */

@@ -3,10 +3,11 @@
 // keeps whatever it is given waiting. What it cannot read itself (errors, notices, notifications, parameters) it has pg read, so that everybody hears
 // of them as ever.
 
+import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { CodecQuery } from './codec-query.ts';
 import type { Exchange } from './exchange.ts';
-import { Frames } from './frames.ts';
+import { Frames, HEADER, isLength } from './frames.ts';
 import type { PgParts } from './known-pg.ts';
 import type { Outgoing } from './outgoing.ts';
 import { Shape } from './row-shape.ts';
@@ -14,13 +15,12 @@ import type { PgConnection, PgInternals } from './shapes.ts';
 
 type Listener = (bytes: Buffer) => void;
 
-const HEADER = 5;
-/** No message of the server is longer (MaxAllocSize): what says so is not its bytes. */
-const LONGEST = 2 ** 30 + HEADER;
-
 const READY = Object.fromEntries(
   ['I', 'T', 'E'].map((status) => [status, Object.freeze({ name: 'readyForQuery', length: 5, status })]),
 );
+
+/** What pg reads in the middle of a reply: errors, notices, notifications, parameters, and what belongs to a COPY. */
+const READ_BY_PG: ReadonlySet<number> = new Set(Buffer.from('ENASGHdc'));
 
 export class Codec {
   readonly #inside: PgInternals;
@@ -51,6 +51,7 @@ export class Codec {
     this.#stream = inside.connection.stream;
     this.#parts = parts;
     this.#out = out;
+    guard(this.#connection);
     const stream = this.#stream;
     this.#encrypted = Reflect.get(stream, 'encrypted') === true;
     const [pgReads] = stream.listeners('data');
@@ -67,14 +68,19 @@ export class Codec {
     return (
       inside.readyForQuery === true &&
       !inside._activeQuery &&
-      inside._queryable === true &&
-      inside._ending !== true &&
       this.#connection._emitMessage !== true &&
       inside.query === this.#parts.query &&
+      this.#parts.Query.prototype.submit === this.#parts.submit &&
       this.#current === undefined &&
       this.#frames.whole &&
-      this.#stream.writable
+      this.#open
     );
+  }
+
+  /** Nobody has ended it. */
+  get #open(): boolean {
+    const inside = this.#inside;
+    return inside._queryable === true && inside._ending !== true && this.#stream.writable;
   }
 
   /** Takes the socket and sends what was put together for `query`. Only when it is free. */
@@ -94,58 +100,61 @@ export class Codec {
   }
 
   #data(bytes: Buffer): void {
-    if (this.#current === undefined) this.#toPg(bytes);
-    else if (this.#cut === undefined) this.#read(bytes, 0);
-    else this.#complete(bytes);
+    let at = 0;
+    try {
+      if (this.#current !== undefined) at = this.#cut === undefined ? this.#read(bytes, 0) : this.#complete(bytes);
+      if (at === bytes.length) return;
+      // The reply is over: what follows is for whoever has the socket now.
+      const rest = at === 0 ? bytes : bytes.subarray(at);
+      // Ahead: pg begins its next statement in the middle of this.
+      this.#frames.count(rest);
+      this.#pgReads(rest);
+    } catch (error) {
+      // Nobody knows what would come next.
+      const why = error instanceof Error ? error.message : String(error);
+      this.#stream.destroy(new Error(`the server's reply could not be read: ${why}`));
+    }
   }
 
-  #toPg(bytes: Buffer): void {
-    // Ahead: pg begins its next statement in the middle of this.
-    this.#frames.count(bytes);
-    this.#pgReads(bytes);
-  }
-
-  /** The rest of a message that was cut, and what comes after it. */
-  #complete(bytes: Buffer): void {
+  /** The rest of a message that was cut, and what comes after it; returns where the reply ended. */
+  #complete(bytes: Buffer): number {
     let at = 0;
     while (this.#cut !== undefined) {
       const cut = this.#cut;
       const taken = bytes.copy(cut, this.#filled, at);
       this.#filled += taken;
       at += taken;
-      if (this.#filled < cut.length) return;
+      if (this.#filled < cut.length) return at;
       const length = lengthAt(cut, 0);
       if (length <= cut.length) {
         this.#cut = undefined;
-        if (!this.#isSane(length)) return;
         this.#message(cut, 0, length);
-      } else if (this.#isSane(length)) {
+      } else {
         this.#cut = Buffer.allocUnsafe(length);
         cut.copy(this.#cut);
-      } else return;
+      }
     }
-    this.#read(bytes, at);
+    return this.#read(bytes, at);
   }
 
-  #read(bytes: Buffer, start: number): void {
+  /** Returns where the reply ended: at the end of the bytes if it goes on. */
+  #read(bytes: Buffer, start: number): number {
     const end = bytes.length;
     let at = start;
     while (this.#current !== undefined) {
       if (end - at < HEADER) {
         if (end > at) this.#keep(bytes, at, HEADER);
-        return;
+        return end;
       }
       const length = lengthAt(bytes, at);
-      if (!this.#isSane(length)) return;
       if (end - at < length) {
         this.#keep(bytes, at, length);
-        return;
+        return end;
       }
       this.#message(bytes, at, at + length);
       at += length;
     }
-    // The reply is over: what follows is for whoever has the socket now.
-    if (at < end) this.#toPg(bytes.subarray(at));
+    return at;
   }
 
   #keep(bytes: Buffer, at: number, length: number): void {
@@ -153,17 +162,11 @@ export class Codec {
     this.#filled = bytes.copy(this.#cut, 0, at);
   }
 
-  #isSane(length: number): boolean {
-    if (length >= HEADER && length <= LONGEST) return true;
-    this.#stream.destroy(new Error(`the server sent a message of ${length} bytes: these are not its bytes`));
-    return false;
-  }
-
   #message(bytes: Buffer, at: number, end: number): void {
     const query = this.#current as CodecQuery;
     switch (bytes[at]) {
       case 0x44: // DataRow
-        if (query.ahead === 0) query.row(bytes, at + 7);
+        if (query.ahead === 0) query.row(bytes, at + HEADER, end);
         break;
       case 0x43: // CommandComplete
         if (query.ahead > 0) query.passed();
@@ -173,7 +176,7 @@ export class Codec {
         query.described(this.#shape(query, bytes, at, end));
         break;
       case 0x5a: // ReadyForQuery
-        this.#over(query, bytes[at + HEADER] as number);
+        this.#over(query, bytes.toString('latin1', at + HEADER, end));
         break;
       case 0x31: // ParseComplete
         if (query.ahead === 0 && query.name !== undefined)
@@ -182,12 +185,14 @@ export class Codec {
       case 0x32: // BindComplete
         if (query.ahead === 0) query.bound = true;
         break;
-      case 0x33: // CloseComplete
       case 0x49: // EmptyQueryResponse
+        query.answered = true;
+        break;
+      case 0x33: // CloseComplete
       case 0x6e: // NoData
         break;
       default:
-        this.#outside(() => this.#pgReads(bytes.subarray(at, end)));
+        this.#byPg(bytes, at, end);
     }
   }
 
@@ -196,27 +201,57 @@ export class Codec {
     return text.shape;
   }
 
-  /** Gives the socket back to pg, by what pg takes for the end of a reply of its own. */
-  #over(query: CodecQuery, status: number): void {
-    this.#current = undefined;
-    const ready = READY[String.fromCharCode(status)] ?? { name: 'readyForQuery', length: 5, status: '' };
-    this.#outside(() => this.#connection.emit('readyForQuery', ready));
-    query.instead?.();
+  /** Each in a message that is whole: pg's reader would look for its end for ever. */
+  #byPg(bytes: Buffer, at: number, end: number): void {
+    const kind = bytes[at] as number;
+    if (!READ_BY_PG.has(kind)) throw new Error(`a message "${String.fromCharCode(kind)}" has no place in it`);
+    const reports = kind === 0x45 || kind === 0x4e;
+    if (reports && (bytes[end - 1] !== 0 || (bytes[end - 2] !== 0 && end - at > HEADER + 1)))
+      throw new Error('an error or notice in it has no end');
+    this.#pgReads(bytes.subarray(at, end));
   }
 
-  /** What listeners throw is the process's business: our place in the bytes is kept. */
-  #outside(call: () => void): void {
+  /** Gives the socket back to pg, by what pg takes for the end of a reply of its own. */
+  #over(query: CodecQuery, status: string): void {
+    const ready = READY[status];
+    if (ready === undefined) throw new Error('at its end it does not say what the transaction is like');
+    // Whoever asked must not take this for the answer.
+    if (!query.answered) throw new Error('it ended before the statement was complete or had failed');
+    this.#current = undefined;
+    if (query.instead !== undefined && this.#open) {
+      // pg does not hear of it: it would begin what is queued behind.
+      this.#exchange.answered();
+      query.instead();
+      if (this.#current !== undefined) return;
+      this.#exchange.asked();
+    }
+    query.forgo();
+    this.#connection.emit('readyForQuery', ready);
+  }
+}
+
+/**
+ * What listeners throw is the process's business, and is thrown at it: pg's reader, were it to unwind, would read the same message again with
+ * the next bytes, and again, and nothing that comes after it.
+ */
+function guard(connection: PgConnection): void {
+  const emit: (event: string, ...args: unknown[]) => boolean = EventEmitter.prototype.emit.bind(connection as object);
+  const guarded = (event: string, ...args: unknown[]): boolean => {
     try {
-      call();
+      return emit(event, ...args);
     } catch (error) {
       queueMicrotask(() => {
         throw error;
       });
+      return true;
     }
-  }
+  };
+  Object.defineProperty(connection, 'emit', { value: guarded, writable: true, configurable: true });
 }
 
 /** Of a whole message, its kind included. */
 function lengthAt(bytes: Buffer, at: number): number {
-  return bytes.readUInt32BE(at + 1) + 1;
+  const length = bytes.readUInt32BE(at + 1);
+  if (!isLength(length)) throw new Error(`a message says that it is ${length} bytes long`);
+  return length + 1;
 }

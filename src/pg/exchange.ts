@@ -54,6 +54,11 @@ export class Exchange {
     this.#owed += 1;
   }
 
+  /** Its end came, and pg is not told. */
+  answered(): void {
+    this.#owed = Math.max(0, this.#owed - 1);
+  }
+
   /** Asks for the end of the reply that is open; false if that was done before, and is up to the server. */
   finish(): boolean {
     const copying = this.#copying;

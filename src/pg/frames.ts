@@ -2,7 +2,15 @@
 // is in them is not known here.
 
 /** A byte for the kind of message, four for the length of what follows, these four included. */
-const HEADER = 5;
+export const HEADER = 5;
+
+/** No message of the server is longer (MaxAllocSize). */
+const LONGEST = 2 ** 30 + 4;
+
+/** Whether a message can have this length; else these are not the server's bytes. */
+export function isLength(length: number): boolean {
+  return length >= 4 && length <= LONGEST;
+}
 
 export class Frames {
   /** Bytes of the message under way that are still to come. */
@@ -16,7 +24,7 @@ export class Frames {
     return this.#missing === 0 && this.#header === 0;
   }
 
-  /** Counts a chunk that follows those before it. */
+  /** Counts a chunk that follows those before it; throws at a length that no message can have. */
   count(chunk: Uint8Array): void {
     let at = 0;
     for (;;) {
@@ -34,7 +42,8 @@ export class Frames {
         at += 1;
       }
       if (this.#header < HEADER) return;
-      this.#missing = Math.max(0, this.#length - 4);
+      if (!isLength(this.#length)) throw new Error(`a message says that it is ${this.#length} bytes long`);
+      this.#missing = this.#length - 4;
       this.#header = 0;
       this.#length = 0;
     }

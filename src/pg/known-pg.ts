@@ -23,14 +23,28 @@ const KNOWN: Readonly<Record<string, string>> = {
 
 /** What the codec uses of the copy of pg that a client comes from. */
 export interface PgParts {
-  readonly Query: new (text: string, values: unknown[], callback: (error: unknown) => void) => object;
+  readonly Query: (new (
+    text: string,
+    values: unknown[],
+    callback: (error: unknown) => void,
+  ) => object) & { readonly prototype: { readonly submit?: unknown } };
   readonly Result: ResultClass;
   readonly Field: FieldClass;
   /** How pg makes a parameter of a value. */
   readonly prepareValue: (value: unknown) => Wire;
   /** pg's own `query`: whoever puts another in its place wants to see each query. */
   readonly query: unknown;
+  /** How pg begins a query, looked at for the same reason. */
+  readonly submit: unknown;
+  /** Each method of its classes that the codec stands in for. */
+  readonly methods: readonly Method[];
   readonly version: string;
+}
+
+interface Method {
+  readonly of: object;
+  readonly name: string;
+  readonly value: unknown;
 }
 
 /** What the codec needs, or why it cannot speak. */
@@ -40,7 +54,7 @@ type AnyClass = abstract new (...args: never[]) => object;
 
 const recognised = new WeakMap<AnyClass, Recognition>();
 
-/** Looks at each class until it is known; whether a method was replaced since then is to be asked of the client. */
+/** Looks at each class until it is known, and then at whether a method was replaced since. */
 export function recognise(client: pg.Client): Recognition {
   const Client = client.constructor as AnyClass;
   let found = recognised.get(Client);
@@ -49,7 +63,13 @@ export function recognise(client: pg.Client): Recognition {
     // A tracer may go again; a text stays what it is.
     if (!('passing' in found)) recognised.set(Client, found);
   }
-  return found;
+  if ('why' in found) return found;
+  const changed = found.parts.methods.find(({ of, name, value }) => Reflect.get(of, name) !== value);
+  return changed === undefined ? found : { why: notItsOwn(changed.of.constructor.name, changed.name), passing: true };
+}
+
+function notItsOwn(Class: string, method: string): string {
+  return `${Class}.prototype.${method} is not pg's own, as when a tracer wants to see each query`;
 }
 
 function examined(Client: AnyClass, Connection: AnyClass): Recognition {
@@ -78,11 +98,7 @@ function taken(Client: AnyClass, Connection: AnyClass): Recognition {
   const classes = { Client, Query, Result, Connection };
   for (const [name, Class] of Object.entries(classes)) {
     const method = replaced(Class);
-    if (method !== undefined)
-      return {
-        why: `${name}.prototype.${method} is not pg's own, as when a tracer wants to see each query`,
-        passing: true,
-      };
+    if (method !== undefined) return { why: notItsOwn(name, method), passing: true };
   }
   const digest = createHash('sha256').update(Object.values(classes).map(String).join('\n')).digest('hex').slice(0, 16);
   const version = Object.keys(KNOWN).find((one) => KNOWN[one] === digest);
@@ -96,9 +112,19 @@ function taken(Client: AnyClass, Connection: AnyClass): Recognition {
       Field: fieldOf(Connection),
       prepareValue: preparing(Query),
       query,
+      submit: Reflect.get(Query.prototype as object, 'submit'),
+      methods: Object.values(classes).flatMap(methodsOf),
       version,
     },
   };
+}
+
+function methodsOf({ prototype }: AnyClass): Method[] {
+  const of = prototype as object;
+  const methods = Object.entries(Object.getOwnPropertyDescriptors(of)).filter(
+    ([, { value }]) => typeof value === 'function',
+  );
+  return methods.map(([name, { value }]) => ({ of, name, value }));
 }
 
 /** A method of a class that is not the one in its text. */

@@ -28,7 +28,7 @@ export class NamedStatements {
     // Ahead of pg's own listener, after which it is forgotten what ran.
     connection.prependListener('errorMessage', ({ code }) => {
       const name = this.#active;
-      if (name !== undefined && code !== undefined && NAME_IS_STALE.has(code)) this.#doubt(name);
+      if (name !== undefined && code !== undefined && NAME_IS_STALE.has(code)) this.doubt(name);
     });
     connection.on('commandComplete', ({ text }) => {
       if (FORGETFUL.has(text)) this.#doubtAll();
@@ -55,6 +55,12 @@ export class NamedStatements {
   textOf(name: string | undefined): string | undefined {
     const { parsedStatements, submittedNamedStatements } = this.#connection;
     return name ? (parsedStatements[name] ?? submittedNamedStatements?.[name]) : undefined;
+  }
+
+  /** What the server has under this name is not to be used any more. */
+  doubt(name: string): void {
+    this.#forget(name);
+    this.#doubtful.add(name);
   }
 
   /** What is to be sent ahead of parsing a statement under this name. */
@@ -89,12 +95,7 @@ export class NamedStatements {
 
   #doubtAll(): void {
     const { parsedStatements, submittedNamedStatements = {} } = this.#connection;
-    for (const name of [...Object.keys(parsedStatements), ...Object.keys(submittedNamedStatements)]) this.#doubt(name);
-  }
-
-  #doubt(name: string): void {
-    this.#forget(name);
-    this.#doubtful.add(name);
+    for (const name of [...Object.keys(parsedStatements), ...Object.keys(submittedNamedStatements)]) this.doubt(name);
   }
 
   #forget(name: string): void {

@@ -11,6 +11,10 @@ export class Prepared {
   readonly #used = new Map<Text, number>();
   #now = 0;
 
+  get names(): string[] {
+    return [...this.#used.keys()].flatMap(({ name }) => name ?? []);
+  }
+
   /** It is prepared now; returns the name that makes room for it. */
   add(text: Text): string | undefined {
     const forgotten = this.#used.has(text) || this.#used.size < PREPARED_MAX ? undefined : this.#oldest();

@@ -5,8 +5,8 @@
 import type { FieldClass, PgField, TypeParser, Types } from './shapes.ts';
 import { isWholeNumber, wholeNumber } from './whole-numbers.ts';
 
-/** Makes one row of the bytes behind the number of its columns. */
-export type RowMaker = (bytes: Buffer, at: number, parsers: readonly TypeParser[]) => unknown;
+/** Makes one row of the bytes behind the number of its columns; throws what a parser throws, and if its values do not end at `end`. */
+export type RowMaker = (bytes: Buffer, at: number, end: number, parsers: readonly TypeParser[]) => unknown;
 
 /** A row maker is compiled for what comes again; below that, and beyond so many columns, a loop is cheaper. */
 const USES_BEFORE_COMPILING = 3;
@@ -18,6 +18,8 @@ const VARIANTS_MAX = 8;
 const FIRST_COLUMN = 7;
 /** What follows a column's name: table, column number, type, size, modifier, format. */
 const AFTER_NAME = 18;
+
+const NOT_ITS_END = 'the values of a row do not end where it ends';
 
 interface Column {
   readonly name: string;
@@ -127,6 +129,16 @@ function isSame(some: readonly TypeParser[], others: readonly TypeParser[]): boo
   return true;
 }
 
+/** Whether the bytes are a row's, so that what was thrown over them is a parser's. */
+export function isRow(bytes: Buffer, start: number, end: number, columns: number): boolean {
+  let at = start;
+  for (let n = 0; n < columns; n += 1) {
+    if (end - at < 4) return false;
+    at += 4 + Math.max(0, bytes.readInt32BE(at));
+  }
+  return at === end;
+}
+
 function columnsIn(bytes: Buffer, start: number): Column[] {
   const columns: Column[] = [];
   const count = bytes.readUInt16BE(start + FIRST_COLUMN - 2);
@@ -149,7 +161,7 @@ function columnsIn(bytes: Buffer, start: number): Column[] {
 }
 
 function intoObject(names: readonly string[], empty: Readonly<Record<string, null>>): RowMaker {
-  return (bytes, start, parsers) => {
+  return (bytes, start, end, parsers) => {
     const row: Record<string, unknown> = { ...empty };
     let at = start;
     for (let n = 0; n < names.length; n += 1) {
@@ -161,12 +173,13 @@ function intoObject(names: readonly string[], empty: Readonly<Record<string, nul
         at += length;
       }
     }
+    if (at !== end) throw new RangeError(NOT_ITS_END);
     return row;
   };
 }
 
 function intoArray(columns: number): RowMaker {
-  return (bytes, start, parsers) => {
+  return (bytes, start, end, parsers) => {
     const row: unknown[] = new Array(columns);
     let at = start;
     for (let n = 0; n < columns; n += 1) {
@@ -178,6 +191,7 @@ function intoArray(columns: number): RowMaker {
         at += length;
       }
     }
+    if (at !== end) throw new RangeError(NOT_ITS_END);
     return row;
   };
 }
@@ -195,10 +209,11 @@ function compiled(names: readonly string[], whole: readonly boolean[], asArrays:
   const row = asArrays
     ? `[${names.map((_, n) => `v${n}`).join(', ')}]`
     : `{ ${keys.map((key, n) => `${key}: v${n}`).join(', ')} }`;
+  const check = `if (p !== e) throw new RangeError(${JSON.stringify(NOT_ITS_END)});\n`;
   try {
     const make = new Function(
       'w',
-      `'use strict'; return (b, p, q) => { let l = 0;\n${reads.join('\n')}\nreturn ${row}; };`,
+      `'use strict'; return (b, p, e, q) => { let l = 0;\n${reads.join('\n')}\n${check}return ${row}; };`,
     );
     return make(wholeNumber) as RowMaker;
   } catch {

@@ -235,8 +235,10 @@ export class PgSession implements Session {
 
   /** Ends one statement and no other; resolves when that is done. */
   giveUp(statement: unknown): Promise<unknown> {
-    if (statement instanceof CodecQuery) statement.forgo();
-    return this.#canceller.giveUp(statement);
+    if (!(statement instanceof CodecQuery)) return this.#canceller.giveUp(statement);
+    const { last } = statement;
+    last.forgo();
+    return this.#canceller.giveUp(last);
   }
 
   /** Resolves when pg has nothing left to read; rejects if the session ends before. */

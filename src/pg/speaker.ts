@@ -1,6 +1,7 @@
 // Who speaks for a query on one session: the codec, or pg. Owns the choice, which is pg wherever anything is unusual, and what the codec sends;
 // whose the socket's bytes are is known to the codec, what a result looks like to its query.
 
+import { type Asked, asking } from './asked.ts';
 import type { Codec } from './codec.ts';
 import { CodecQuery } from './codec-query.ts';
 import { declaresReadOnly, type ReadOnly } from './condemn.ts';
@@ -9,22 +10,8 @@ import type { NamedStatements } from './named-statements.ts';
 import type { Opening } from './opening.ts';
 import type { Outgoing, Wire } from './outgoing.ts';
 import { Prepared } from './prepared.ts';
-import type { PgInternals, PgQuery, ServerError, Types } from './shapes.ts';
+import type { PgInternals, PgQuery, ServerError } from './shapes.ts';
 import type { Text, Texts } from './texts.ts';
-
-/** Bind counts its values in two bytes. */
-const VALUES_MAX = 65_535;
-
-/** A query as the codec can speak it. */
-interface Asked {
-  readonly text: Text;
-  readonly values: readonly unknown[];
-  readonly name: string | undefined;
-  readonly rowMode: string | undefined;
-  readonly types: Types;
-  /** By its text, for the name it had was refused. */
-  readonly plain: boolean;
-}
 
 type Resolve = (result: unknown) => void;
 type Reject = (error: unknown) => void;
@@ -71,6 +58,9 @@ export class Speaker {
     this.#named = named;
     this.#speaking = speaking;
     this.#sending = sending;
+    inside.connection.on('parameterStatus', ({ parameterName }) => {
+      if (PARSED_BY.has(parameterName)) this.#parseAnew();
+    });
     const pulse = inside._pulseQueryQueue;
     inside._pulseQueryQueue = () => {
       if (this.#opening !== undefined) this.#openForPg(this.#opening);
@@ -110,8 +100,16 @@ export class Speaker {
       return true;
     }
     if (!this.#codec.free) return false;
-    const asked = this.#read(query, values);
-    if (asked === undefined) return false;
+    const { parts, texts } = this.#speaking;
+    let asked: Asked | undefined;
+    try {
+      asked = asking(query, values, texts, this.#inside, parts.prepareValue);
+    } catch (error) {
+      reject(error);
+      return true;
+    }
+    // Turning a value into a parameter may do anything, and ask something else meanwhile.
+    if (asked === undefined || !this.#codec.free) return false;
     this.#send(asked, idle, opening, resolve, reject);
     return true;
   }
@@ -135,83 +133,20 @@ export class Speaker {
     }
   }
 
-  #read(query: unknown, given: unknown): Asked | undefined {
-    if (typeof query === 'string') return this.#asked(query, given, undefined, undefined, undefined);
-    if (typeof query !== 'object' || query === null || Object.getPrototypeOf(query) !== Object.prototype)
-      return undefined;
-    let text: unknown;
-    let values: unknown;
-    let name: unknown;
-    let rowMode: unknown;
-    let types: unknown;
-    const config = query as Record<string, unknown>;
-    for (const key in config) {
-      const value = config[key];
-      switch (key) {
-        case 'text':
-          text = value;
-          break;
-        case 'values':
-          values = value;
-          break;
-        case 'name':
-          name = value;
-          break;
-        case 'rowMode':
-          rowMode = value;
-          break;
-        case 'types':
-          types = value;
-          break;
-        case 'signal':
-        case 'timeoutMs':
-        case 'idempotent':
-        case 'query_timeout':
-          break;
-        default:
-          if (value !== undefined) return undefined;
-      }
-    }
-    return this.#asked(text, given || values, name, rowMode, types);
-  }
-
-  /** Whatever is not certain to be what it is taken for is left to pg, whose errors are then pg's own. */
-  #asked(text: unknown, values: unknown, name: unknown, rowMode: unknown, types: unknown): Asked | undefined {
-    if (typeof text !== 'string' || text === '') return undefined;
-    if (values && !(Array.isArray(values) && values.length <= VALUES_MAX)) return undefined;
-    if (name && typeof name !== 'string') return undefined;
-    if (rowMode && typeof rowMode !== 'string') return undefined;
-    if (types && !isTypes(types)) return undefined;
-    const known = this.#speaking.texts.of(text);
-    if (!known.ordinary) return undefined;
-    const wires = (values || NONE) as readonly unknown[];
-    // The simple protocol has its own error for this.
-    if (known.parameters && wires.length === 0) return undefined;
-    // A name that pg has not prepared on this connection yet, or by another text.
-    if (name && this.#inside.connection.parsedStatements[name as string] !== text) return undefined;
-    return {
-      text: known,
-      values: wires,
-      name: (name || undefined) as string | undefined,
-      rowMode: (rowMode || undefined) as string | undefined,
-      types: (types || this.#inside._types) as Types,
-      plain: false,
-    };
-  }
-
-  #send(asked: Asked, idle: boolean, opening: Opening | undefined, resolve: Resolve, reject: Reject): void {
-    const { plain, text } = asked;
+  #send(
+    asked: Asked,
+    idle: boolean,
+    opening: Opening | undefined,
+    resolve: Resolve,
+    reject: Reject,
+    plain = false,
+  ): CodecQuery {
+    const { text } = asked;
     const { parts, prepares, spoken, texts } = this.#speaking;
-    let values: readonly Wire[];
-    try {
-      values = this.#wires(asked.values);
-    } catch (error) {
-      reject(error);
-      return;
-    }
     const outside = idle && opening === undefined;
     // Inside a transaction a plan that does not fit any more would cost all of it.
-    const prepared = prepares && !plain && asked.name === undefined && !this.#unsettled && (outside || !text.starred);
+    const prepared =
+      prepares && asked.fits && !plain && asked.name === undefined && !this.#unsettled && (outside || !text.starred);
     const own = prepared ? texts.use(text) : undefined;
     const name = asked.name ?? own;
     const query = new CodecQuery(parts, text, name, asked.rowMode, asked.types, resolve, reject);
@@ -219,10 +154,11 @@ export class Speaker {
       spoken.prepared += 1;
       if (outside) query.refused = (error) => this.#again(error, query, asked, resolve, reject);
     }
-    this.#put(query, values, opening);
+    this.#put(query, asked.values, opening);
     this.#sending(text.text, text.declares);
     spoken.byCodec += 1;
     this.#codec.speak(query);
+    return query;
   }
 
   /**
@@ -234,41 +170,21 @@ export class Speaker {
     if (!gone && !(error.code === '0A000' && error.routine === PLAN_CHANGED)) return false;
     if (gone) this.#speaking.texts.vanished();
     query.instead = () => {
-      // Somebody else's turn by now, or the end: whoever asked is told what the server said.
-      if (this.#codec.free) this.#send({ ...asked, plain: true }, true, undefined, resolve, reject);
-      else reject(error);
+      query.become(this.#send(asked, true, undefined, resolve, reject, true));
     };
     return true;
   }
 
-  /** A function that turns a value into a parameter may do anything: nothing is half put together meanwhile. */
-  #wires(values: readonly unknown[]): readonly Wire[] {
-    const { length } = values;
-    const wires: Wire[] = [];
-    for (let n = 0; n < length; n += 1) {
-      const value = values[n];
-      switch (typeof value) {
-        case 'string':
-          wires.push(value);
-          break;
-        case 'number':
-        case 'bigint':
-        case 'boolean':
-          wires.push(String(value));
-          break;
-        case 'undefined':
-          wires.push(null);
-          break;
-        default:
-          wires.push(this.#speaking.parts.prepareValue(value));
-      }
-    }
-    return wires;
+  #parseAnew(): void {
+    const { parsedStatements } = this.#inside.connection;
+    for (const name of this.#prepared.names) if (name in parsedStatements) this.#named.doubt(name);
   }
 
   #put(query: CodecQuery, values: readonly Wire[], opening: Opening | undefined): void {
     const { out } = this.#speaking;
     const { name, text } = query;
+    // Should putting together ever fail half-way, that must not go out with this, on whatever connection.
+    out.drop();
     if (name === undefined && values.length === 0 && opening === undefined) {
       out.query(text.text);
       return;
@@ -304,13 +220,17 @@ export class Speaker {
   }
 }
 
-const NONE: readonly unknown[] = [];
+/**
+ * By these the server understands a text when it parses it: literals of dates, times and strings, and (reported from PostgreSQL 18 on) names. What was
+ * prepared under others would go on meaning what it meant.
+ */
+const PARSED_BY: ReadonlySet<string> = new Set([
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'standard_conforming_strings',
+  'search_path',
+]);
 
 /** Where the server says that a plan it keeps does not fit the tables any more; the code alone stands for much else. */
 const PLAN_CHANGED = 'RevalidateCachedQuery';
-
-/** pg would take a length for the number of types that it is to tell the server. */
-function isTypes(types: unknown): types is Types {
-  if (typeof types !== 'object' || types === null || 'length' in types) return false;
-  return typeof Reflect.get(types, 'getTypeParser') === 'function';
-}

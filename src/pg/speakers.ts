@@ -3,7 +3,7 @@
 
 import type pg from 'pg';
 import { Codec } from './codec.ts';
-import { recognise } from './known-pg.ts';
+import { type PgParts, recognise } from './known-pg.ts';
 import { Outgoing } from './outgoing.ts';
 import { internals } from './shapes.ts';
 import type { Speaking, Spoken } from './speaker.ts';
@@ -18,6 +18,8 @@ export class Speakers {
   readonly #tell: ((text: string) => void) | undefined;
   /** Why pg speaks on the connection that was opened last; undefined: the codec does. Null: none was opened. */
   #why: string | undefined | null = null;
+  /** That connection's client; whoever has lost it does not keep it. */
+  #latest: WeakRef<pg.Client> | undefined;
 
   /** `tell` is told when it turns out that the codec cannot speak, and why. */
   constructor(wanted: 'auto' | 'pg', prepare: Prepare, tell?: (text: string) => void) {
@@ -30,7 +32,10 @@ export class Speakers {
   /** Who speaks for ordinary queries on the connection that was opened last, and if it is pg why; undefined before there was one. */
   get speaker(): { who: 'codec' | 'pg'; why?: string } | undefined {
     if (this.#why === null) return undefined;
-    return this.#why === undefined ? { who: 'codec' } : { who: 'pg', why: this.#why };
+    const client = this.#latest?.deref();
+    // A tracer may have come since.
+    const why = this.#why ?? (client === undefined ? undefined : whyNotNow(client));
+    return why === undefined ? { who: 'codec' } : { who: 'pg', why };
   }
 
   get figures(): { queriesByCodec: number; queriesByPg: number; queriesPrepared: number } {
@@ -47,7 +52,8 @@ export class Speakers {
   of(client: pg.Client, behindTransactionPooler: boolean): Speaking | undefined {
     if (!this.#asked) return undefined;
     const found = recognise(client);
-    const why = 'why' in found ? found.why : whyNot(client, found.parts.query);
+    const why = 'why' in found ? found.why : whyNot(client, found.parts);
+    this.#latest = new WeakRef(client);
     if (why !== this.#why) {
       this.#why = why;
       if (why !== undefined) this.#tell?.(`pg speaks for queries, not the codec: ${why}`);
@@ -59,10 +65,17 @@ export class Speakers {
 }
 
 /** What speaks against the codec on this one client, of a class that is known. */
-function whyNot(client: pg.Client, query: unknown): string | undefined {
+function whyNot(client: pg.Client, { query }: PgParts): string | undefined {
   const inside = internals(client);
   if (inside.pipeline === true) return 'the client has the option "pipeline"';
   if (inside.binary === true) return 'the client has the option "binary"';
   if (inside.query !== query) return "the client's query() was replaced, as a tracer does";
   return Codec.unfit(inside.connection);
+}
+
+function whyNotNow(client: pg.Client): string | undefined {
+  const found = recognise(client);
+  if ('why' in found) return found.why;
+  const own = internals(client).query === found.parts.query;
+  return own ? undefined : "the client's query() was replaced, as a tracer does";
 }

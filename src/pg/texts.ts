@@ -19,15 +19,19 @@ const VANISHED_MAX = 3;
 
 /** What is planned once prepared, and changes no definition. */
 const PLANNED = new Set('select values table with insert update delete merge'.split(' '));
+const WRITING = new Set('insert update delete merge with'.split(' '));
 /** What is sent as it is. */
 const PLAIN = new Set('begin start commit end rollback abort savepoint release set show'.split(' '));
+
+/** What a literal may say of a date or time means the moment at which it is parsed: prepared, it would stay that for ever. */
+const DATED = /\b(?:now|today|tomorrow|yesterday)\b(?!\s*\()/i;
 
 export interface Text {
   readonly text: string;
   /** One statement of a kind that the codec speaks: its reply holds nothing but rows and the word that it is complete. */
   readonly ordinary: boolean;
-  /** There are parameters in it. */
-  readonly parameters: boolean;
+  /** How many parameters it has. */
+  readonly parameters: number;
   /** Its plan may be kept on the server. */
   readonly planned: boolean;
   readonly declares: ReadOnly;
@@ -53,9 +57,11 @@ function read(text: string): Text {
   // The INTO of a SELECT makes a table.
   const into =
     (verb === 'select' || verb === 'with') && tokens.some(({ kind, text: word }) => kind === 'word' && word === 'into');
-  const planned = ordinary && PLANNED.has(verb) && !into;
   const starred = tokens.some(({ text: mark }, at) => mark === '*' && tokens[at - 1]?.text !== '(');
-  const parameters = tokens.some(({ kind }) => kind === 'parameter');
+  const parameters = tokens.some(({ kind }) => kind === 'parameter') ? highest(text) : 0;
+  // Without parameters it goes out in the simple protocol, in which a rule of the table may answer with rows, and in the other it may not.
+  const ruled = WRITING.has(verb) && parameters === 0;
+  const planned = ordinary && PLANNED.has(verb) && !into && !ruled && !DATED.test(text);
   const declares = declaresReadOnly(text);
   return {
     text,
@@ -69,6 +75,13 @@ function read(text: string): Text {
     shape: undefined,
     command: undefined,
   };
+}
+
+/** The highest number of a parameter. One inside a literal may be counted too: then nobody's values seem to fit, and pg speaks. */
+function highest(text: string): number {
+  let most = 0;
+  for (const [, number] of text.matchAll(/\$(\d+)/g)) most = Math.max(most, Number(number));
+  return most;
 }
 
 export type Prepare = 'auto' | 'always' | false;

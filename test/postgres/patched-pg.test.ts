@@ -104,10 +104,13 @@ test('Client.prototype.query, replaced and put back while the pool is in use, is
   const count = counted(prototypes.Client, 'query');
   await ask(pool);
   assert.equal(count.calls, QUERIES);
+  assert.equal(pool.snapshot().speaker?.who, 'pg', 'on the connection that was opened before, too');
   await pool.replaceAll();
   await ask(pool);
   assert.equal(count.calls, 2 * QUERIES);
   assert.equal(pool.stats().queriesByCodec, QUERIES);
+  const why = "Client.prototype.query is not pg's own, as when a tracer wants to see each query";
+  assert.deepEqual(pool.snapshot().speaker, { who: 'pg', why });
   Reflect.set(prototypes.Client, 'query', original);
   await pool.replaceAll();
   await ask(pool);

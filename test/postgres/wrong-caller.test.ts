@@ -246,9 +246,12 @@ const KINDS: Record<string, Kind> = {
 
 const names = Object.keys(KINDS);
 
-for (const deaths of [false, true]) {
-  test(`no reply reaches the wrong caller${deaths ? ', and sessions are killed meanwhile' : ''} (seed ${seed})`, async (t) => {
-    const pool = withPool(t, { ...server.config, max: MAX, reset: deaths ? 'rollback' : 'discard' });
+const RUNS = (['auto', 'pg'] as const).flatMap((speaker) => [false, true].map((deaths) => ({ speaker, deaths })));
+
+for (const { speaker, deaths } of RUNS) {
+  const killed = deaths ? ', and sessions are killed meanwhile' : '';
+  test(`no reply reaches the wrong caller, speaker ${speaker}${killed} (seed ${seed})`, async (t) => {
+    const pool = withPool(t, { ...server.config, max: MAX, reset: deaths ? 'rollback' : 'discard', speaker });
     await admin.query('CREATE TABLE IF NOT EXISTS numbers (n int)');
     const counts = new Map(names.map((name) => [name, { answered: 0, lost: 0 }]));
     let number = 0;

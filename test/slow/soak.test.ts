@@ -19,12 +19,13 @@ function soak(...args: readonly string[]): Promise<{ code: number | null; text: 
   });
 }
 
-test('20 s of mixed load and faults of every kind leave every equation of the pool standing, whatever its reset', {
+test('20 s of mixed load and faults of every kind leave every equation of the pool standing, whatever its reset, whoever speaks', {
   timeout: 150_000,
 }, async () => {
   const runs = await Promise.all([
     soak('--seconds', '20', '--seed', '20'),
     soak('--seconds', '20', '--seed', '21', '--reset', 'tracked', '--silent-after', '700'),
+    soak('--seconds', '20', '--seed', '22', '--speaker', 'pg'),
   ]);
   for (const { code, text } of runs) {
     assert.equal(code, 0, text);

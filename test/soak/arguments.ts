@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { UsageError, wholeNumber } from '../../demo/arguments.ts';
 
-export const USAGE = `npm run soak -- [--seconds N] [--seed N] [--reset R] [--silent-after N] [--peers] [--write] [--plan N]
+export const USAGE = `npm run soak -- [--seconds N] [--seed N] [--reset R] [--silent-after N] [--speaker S] [--peers] [--write] [--plan N]
 
   --seconds N   how long there are faults, 5 to 36000 (default 60); 600 is the long one
   --seed N      the sequence of faults and what each task asks for (default: a random one, printed)
@@ -12,6 +12,7 @@ export const USAGE = `npm run soak -- [--seconds N] [--seed N] [--reset R] [--si
   --silent-after N
                 the pool's option \`silentAfterMs\` (default: longer than any statement may take here); one socket beyond
                 max may then be a probe's
+  --speaker S   the pool's option \`speaker\`: auto (default) or pg
   --peers       the same on pg.Pool and postgres.js: well-behaved borrowers, and then all of them
   --write       writes docs/benchmarks/soak.md; with --peers
   --plan N      prints the first N faults of the seed and what the first tasks ask for, and does nothing`;
@@ -19,6 +20,7 @@ export const USAGE = `npm run soak -- [--seconds N] [--seed N] [--reset R] [--si
 export const CONTESTANTS = ['oxbow', 'pg.Pool', 'postgres.js'] as const;
 export type ContestantName = (typeof CONTESTANTS)[number];
 export type Manners = 'well-behaved' | 'all';
+export type SpeakerName = 'auto' | 'pg';
 export type Reset = 'rollback' | 'tracked' | 'discard';
 
 export interface Arguments {
@@ -27,6 +29,7 @@ export interface Arguments {
   readonly reset: Reset;
   /** Milliseconds; undefined: the pool's default. */
   readonly silentAfter: number | undefined;
+  readonly speaker: SpeakerName;
   readonly peers: boolean;
   readonly write: boolean;
   readonly help: boolean;
@@ -41,6 +44,7 @@ function parsed(argv: readonly string[]): Partial<Record<string, string | boolea
     seed: text,
     reset: text,
     'silent-after': text,
+    speaker: text,
     plan: text,
     peers: flag,
     write: flag,
@@ -59,10 +63,12 @@ export function readArguments(argv: readonly string[]): Arguments {
     const value = values[name];
     return typeof value === 'string' ? wholeNumber(`--${name}`, value, low, high) : otherwise();
   };
-  const { reset = 'rollback', peers = false, write = false, help = false } = values;
+  const { reset = 'rollback', speaker = 'auto', peers = false, write = false, help = false } = values;
   if (reset !== 'rollback' && reset !== 'tracked' && reset !== 'discard') {
     throw new UsageError(`--reset: expected rollback, tracked or discard, got '${String(reset)}'`);
   }
+  if (speaker !== 'auto' && speaker !== 'pg')
+    throw new UsageError(`--speaker: expected auto or pg, got '${String(speaker)}'`);
   if (write === true && peers !== true) throw new UsageError('--write: the page compares; use it with --peers');
   return {
     seconds: number('seconds', 5, 36_000, () => 60),
@@ -70,6 +76,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     plan: number('plan', 0, 10_000, () => 0),
     reset,
     silentAfter: values['silent-after'] === undefined ? undefined : number('silent-after', 1, 60_000, () => 0),
+    speaker,
     peers: peers === true,
     write: write === true,
     help: help === true,

@@ -61,13 +61,13 @@ async function main(screen: Screen): Promise<number> {
     showPlan(asked, screen);
     return 0;
   }
-  const { seconds, seed, reset, silentAfter } = asked;
+  const { seconds, seed, reset, silentAfter, speaker } = asked;
   const outcomes: Outcome[] = [];
   let wrong = 0;
   const manners: readonly Manners[] = asked.peers ? ['well-behaved', 'all'] : ['all'];
   for (const contestant of asked.peers ? CONTESTANTS : (['oxbow'] as const)) {
     for (const manner of manners) {
-      const job: Job = { contestant, manners: manner, seconds, seed, reset, silentAfter };
+      const job: Job = { contestant, manners: manner, seconds, seed, reset, silentAfter, speaker };
       const say = (text: string): void => screen.line(`  ${contestant}, ${manner}: ${text}`);
       const outcome = await (asked.peers ? inItsOwnProcess(job, say) : soak(job, say));
       outcomes.push(outcome);

@@ -14,7 +14,7 @@ const EXAMPLES_SHOWN = 12;
 function heading({ job }: Outcome): string {
   const reset =
     job.contestant === 'oxbow'
-      ? `, reset: ${job.reset}${job.silentAfter === undefined ? '' : `, silentAfterMs: ${job.silentAfter}`}`
+      ? `, speaker: ${job.speaker}, reset: ${job.reset}${job.silentAfter === undefined ? '' : `, silentAfterMs: ${job.silentAfter}`}`
       : '';
   return `${job.contestant}${reset}, ${job.manners === 'all' ? 'all borrowers' : 'well-behaved borrowers'}, ${job.seconds} s, seed ${job.seed}`;
 }

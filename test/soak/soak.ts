@@ -9,7 +9,7 @@ import { SocketCount } from '../../demo/books/socket-count.ts';
 import type { PoolOptions, PoolStats } from '../../src/doors/index.ts';
 import { embeddedPostgres } from '../../src/doors/testing.ts';
 import { withClient } from '../../src/testing/embedded-client.ts';
-import type { ContestantName, Manners, Reset } from './arguments.ts';
+import type { ContestantName, Manners, Reset, SpeakerName } from './arguments.ts';
 import { BORROWERS, type Borrower, mustBeFresh } from './borrowers.ts';
 import { OUR_BORROWERS } from './borrowers-ours.ts';
 import { Chance } from './chance.ts';
@@ -58,6 +58,7 @@ export interface Job {
   readonly seed: number;
   readonly reset: Reset;
   readonly silentAfter: number | undefined;
+  readonly speaker: SpeakerName;
 }
 
 export interface Waits {
@@ -222,8 +223,8 @@ function contestant(job: Job, options: Options, sockets: SocketCount): Contestan
   return job.contestant === 'oxbow' ? new Oxbow(ours(job, counted), LIMITS) : new PgPool(counted, LIMITS);
 }
 
-function ours<O extends object>({ reset, silentAfter }: Job, options: O): O & PoolOptions {
-  return { ...options, reset, ...(silentAfter === undefined ? {} : { silentAfterMs: silentAfter }) };
+function ours<O extends object>({ reset, silentAfter, speaker }: Job, options: O): O & PoolOptions {
+  return { ...options, reset, speaker, ...(silentAfter === undefined ? {} : { silentAfterMs: silentAfter }) };
 }
 
 /** How many sockets there may be: a probe for silent statements stands outside the pool's max. */
