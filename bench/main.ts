@@ -4,21 +4,24 @@
 import { core } from './core/report.ts';
 import type { Bench } from './lib/bench.ts';
 import { publish } from './lib/publish.ts';
+import { queries } from './queries/report.ts';
 import { waiters } from './waiters/report.ts';
 
-const BENCHES: readonly Bench[] = [core, waiters];
+const BENCHES: readonly Bench[] = [core, waiters, queries];
 
 const [name, ...flags] = process.argv.slice(2);
 const bench = BENCHES.find((one) => one.name === name);
-const unknown = flags.filter((flag) => flag !== '--json' && flag !== '--write' && flag !== '--quick');
+const unknown = flags.filter((flag) => !['--json', '--write', '--quick', '--all'].includes(flag));
 
 if (bench === undefined || unknown.length > 0) {
   const lines = BENCHES.map((one) => `  ${one.name.padEnd(10)}${one.claim}`);
   const wrong = unknown.length > 0 ? `unknown: ${unknown.join(' ')}\n\n` : '';
-  console.log(`${wrong}usage: npm run bench -- NAME [--json] [--write] [--quick]\n\n${lines.join('\n')}`);
+  console.log(`${wrong}usage: npm run bench -- NAME [--json] [--write] [--quick | --all]\n\n${lines.join('\n')}`);
   process.exitCode = 2;
 } else {
-  const report = await bench.run({ quick: flags.includes('--quick'), progress: (text) => console.error(text) });
-  await publish(bench, report, { json: flags.includes('--json'), write: flags.includes('--write') });
+  const all = flags.includes('--all');
+  const quick = flags.includes('--quick') && !all;
+  const report = await bench.run({ quick, all, progress: (text) => console.error(text) });
+  await publish(bench, report, { json: flags.includes('--json'), write: flags.includes('--write') && !all });
   process.exitCode = report.noise === undefined && report.goals.every((goal) => goal.met) ? 0 : 1;
 }

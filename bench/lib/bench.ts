@@ -3,6 +3,8 @@
 export interface RunOptions {
   /** Fewer rounds: to see that it works, not to quote. */
   readonly quick: boolean;
+  /** Everything there is to measure, where the usual run takes a selection; to look at, not for the page. */
+  readonly all: boolean;
   /** Tells a human that it is still alive. */
   readonly progress: (text: string) => void;
 }

@@ -25,11 +25,19 @@ export interface Child {
   end(): Promise<void>;
 }
 
+export interface Runtime {
+  /** Another program than this process's own Node. */
+  readonly program?: string;
+  readonly flags?: readonly string[];
+}
+
 /** Starts the compiled `module` with one argument. */
-export function startChild(module: URL, contestant: string): Child {
+export function startChild(module: URL, contestant: string, runtime: Runtime = {}): Child {
   const child = fork(module, [contestant], {
-    execArgv: ['--expose-gc'],
-    env: { ...process.env, NODE_ENV: 'production' },
+    ...(runtime.program === undefined ? {} : { execPath: runtime.program }),
+    execArgv: [...(runtime.flags ?? ['--expose-gc'])],
+    // One time zone for all: a date without one is read in the process's own.
+    env: { ...process.env, NODE_ENV: 'production', TZ: 'UTC' },
   });
   const exited = once(child, 'exit');
   const died = exited.then(([code]) => {
