@@ -111,6 +111,7 @@ export class Speaker {
     }
     // Turning a value into a parameter may do anything, and ask something else meanwhile.
     if (asked === undefined || !this.#codec.free) return false;
+    if (opening !== undefined && asked.text.ruled) return false;
     spoken.byCodec += 1;
     this.#send(asked, atRest === 'idle', opening, resolve, reject, atRest === 'failed');
     return true;

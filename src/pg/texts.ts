@@ -19,7 +19,7 @@ const VANISHED_MAX = 3;
 
 /** What is planned once prepared, and changes no definition. */
 const PLANNED = new Set('select values table with insert update delete merge'.split(' '));
-const WRITING = ['insert', 'update', 'delete', 'merge'] as const;
+const WRITING: readonly string[] = ['insert', 'update', 'delete', 'merge'];
 /** What is sent as it is. */
 const PLAIN = new Set('begin start commit end rollback abort savepoint release set show'.split(' '));
 
@@ -35,6 +35,8 @@ export interface Text {
   /** Its plan may be kept on the server. */
   readonly planned: boolean;
   readonly declares: ReadOnly;
+  /** Its reply may hold rows in the simple protocol that it does not hold in the other: those of a rule. */
+  readonly ruled: boolean;
   /** A star, or TABLE, in it may stand for all columns: what it gives changes with the table. */
   readonly starred: boolean;
   /** How often it was used. */
@@ -63,7 +65,7 @@ function read(text: string): Text {
   const parameters = tokens.some(({ kind }) => kind === 'parameter') ? highest(text) : 0;
   // Without parameters it goes out in the simple protocol, in which a rule of the table may answer with rows, and in the other it may not.
   const writes = (word: string): boolean => tokens.some(({ kind, text: one }) => kind === 'word' && one === word);
-  const ruled = parameters === 0 && WRITING.some(writes);
+  const ruled = parameters === 0 && (WRITING.includes(verb) || (verb === 'with' && WRITING.some(writes)));
   const planned = ordinary && PLANNED.has(verb) && !into && !ruled && !DATED.test(text);
   const declares = declaresReadOnly(text);
   return {
@@ -72,6 +74,7 @@ function read(text: string): Text {
     parameters,
     planned,
     declares,
+    ruled,
     starred,
     uses: 0,
     name: undefined,
