@@ -92,23 +92,23 @@ export function asking(
 
 function wires(values: readonly unknown[], prepareValue: PrepareValue): readonly Wire[] {
   const { length } = values;
-  const found: Wire[] = [];
+  const found: Wire[] = new Array(length);
   for (let n = 0; n < length; n += 1) {
     const value = values[n];
     switch (typeof value) {
       case 'string':
-        found.push(value);
+        found[n] = value;
         break;
       case 'number':
       case 'bigint':
       case 'boolean':
-        found.push(String(value));
+        found[n] = String(value);
         break;
       case 'undefined':
-        found.push(null);
+        found[n] = null;
         break;
       default:
-        found.push(wireOf(prepareValue(value)));
+        found[n] = wireOf(prepareValue(value));
     }
   }
   return found;

@@ -2,11 +2,18 @@
 // it tells its own queries. Owns the result, which is of pg's own class and complete down to what nobody should look at. Reads no bytes but
 // those of a row.
 
+import type pg from 'pg';
 import type { PgParts } from './known-pg.ts';
 import type { Opening } from './opening.ts';
 import { isRow, type RowMaker, type Shape } from './row-shape.ts';
 import type { PgConnection, PgResult, ServerError, TypeParser, Types } from './shapes.ts';
 import type { Text } from './texts.ts';
+
+/** Who asked, and is told once. */
+export interface Answer {
+  answered(result: pg.QueryResult): void;
+  failed(error: unknown): void;
+}
 
 export class CodecQuery {
   readonly text: Text;
@@ -30,8 +37,7 @@ export class CodecQuery {
   readonly #parts: PgParts;
   readonly #types: Types;
   readonly #rowMode: string | undefined;
-  readonly #resolve: (result: unknown) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #answer: Answer;
   #result: PgResult;
   /** The earlier ones of several. */
   #results: PgResult[] | undefined;
@@ -49,16 +55,14 @@ export class CodecQuery {
     name: string | undefined,
     rowMode: string | undefined,
     types: Types,
-    resolve: (result: unknown) => void,
-    reject: (error: unknown) => void,
+    answer: Answer,
   ) {
     this.#parts = parts;
     this.text = text;
     this.name = name;
     this.#rowMode = rowMode;
     this.#types = types;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#answer = answer;
     this.#result = new parts.Result(rowMode, types);
     this.#rows = this.#result.rows;
   }
@@ -133,8 +137,8 @@ export class CodecQuery {
   /** Called by pg at the end of the reply, unless there was an error. */
   handleReadyForQuery(): void {
     const thrown = this.#thrown;
-    if (thrown !== undefined) this.#reject(thrown.error);
-    else this.#resolve(this.#results ?? this.#result);
+    if (thrown !== undefined) this.#answer.failed(thrown.error);
+    else this.#answer.answered((this.#results ?? this.#result) as unknown as pg.QueryResult);
   }
 
   /** Called by pg with an error of the server, or when the connection is lost. */
@@ -148,7 +152,7 @@ export class CodecQuery {
       return;
     }
     this.failed?.(error as ServerError);
-    this.#reject(thrown === undefined ? error : thrown.error);
+    this.#answer.failed(thrown === undefined ? error : thrown.error);
   }
 
   /** It goes on as another. */
@@ -164,7 +168,7 @@ export class CodecQuery {
   /** Nobody waits for the end of the reply: whoever asked is told now what is known. */
   forgo(): void {
     this.instead = undefined;
-    if (this.#refusal !== undefined) this.#reject(this.#refusal.error);
+    if (this.#refusal !== undefined) this.#answer.failed(this.#refusal.error);
   }
 
   /** No text that the codec speaks asks for rows; a server that does so all the same must not wait for them. */

@@ -35,6 +35,7 @@ export class NamedStatements {
     });
     // Ahead of pg's own listener, which begins the next statement.
     connection.prependListener('readyForQuery', () => {
+      if (this.#closing.size === 0) return;
       for (const name of this.#closing) this.#forget(name);
       this.#closing.clear();
     });

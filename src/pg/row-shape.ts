@@ -68,18 +68,21 @@ export class Shape {
 
   /** As pg gives them to the result: new ones each time, for it may be anybody's to change. */
   fields(Field: FieldClass): PgField[] {
-    const fields: PgField[] = [];
-    for (const column of this.#columns) {
-      const { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier } = column;
-      fields.push(new Field(name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, 'text'));
+    const columns = this.#columns;
+    const fields: PgField[] = new Array(columns.length);
+    for (let n = 0; n < columns.length; n += 1) {
+      const { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier } = columns[n] as Column;
+      fields[n] = new Field(name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, 'text');
     }
     return fields;
   }
 
   /** Never cached: a parser that is set later counts from then on, and some bring new ones for each query. */
   parsers(types: Types): TypeParser[] {
-    const parsers: TypeParser[] = [];
-    for (const { dataTypeID } of this.#columns) parsers.push(types.getTypeParser(dataTypeID, 'text'));
+    const columns = this.#columns;
+    const parsers: TypeParser[] = new Array(columns.length);
+    for (let n = 0; n < columns.length; n += 1)
+      parsers[n] = types.getTypeParser((columns[n] as Column).dataTypeID, 'text');
     return parsers;
   }
 

@@ -7,7 +7,7 @@ import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../contracts/driver.ts';
 import { Canceller } from './canceller.ts';
 import { Codec } from './codec.ts';
-import { CodecQuery } from './codec-query.ts';
+import { type Answer, CodecQuery } from './codec-query.ts';
 import { declaresReadOnly, type ReadOnly } from './condemn.ts';
 import { Exchange } from './exchange.ts';
 import { doingsOf, inquiryAbout } from './inquiry.ts';
@@ -183,16 +183,10 @@ export class PgSession implements Session {
     return doingsOf(result.rows, others);
   }
 
-  /** Has the codec ask, and answers by one of the functions; false if pg has to ask, and nothing was done. */
-  speak(
-    query: unknown,
-    values: unknown,
-    resolve: (result: pg.QueryResult) => void,
-    reject: (error: unknown) => void,
-  ): boolean {
+  /** Has the codec ask; false if pg has to ask, and nothing was done. */
+  speak(query: unknown, values: unknown, answer: Answer): boolean {
     const can = !this.#ended && this.settling === undefined && this.#outstanding.queued === 0;
-    const answer = resolve as (result: unknown) => void;
-    return can && this.#speaker?.speak(query, values, this.#atRest, answer, reject) === true;
+    return can && this.#speaker?.speak(query, values, this.#atRest, answer) === true;
   }
 
   /** pg is asked instead. */

@@ -1,10 +1,11 @@
 // Who speaks for a query on one session: the codec, or pg. Owns the choice, which is pg wherever anything is unusual, and what the codec sends;
 // whose the socket's bytes are is known to the codec, what a result looks like to its query.
 
+import type pg from 'pg';
 import type { SessionStatus } from '../contracts/driver.ts';
 import { type Asked, asking } from './asked.ts';
 import type { Codec } from './codec.ts';
-import { CodecQuery } from './codec-query.ts';
+import { type Answer, CodecQuery } from './codec-query.ts';
 import { declaresReadOnly, type ReadOnly } from './condemn.ts';
 import type { PgParts } from './known-pg.ts';
 import type { NamedStatements } from './named-statements.ts';
@@ -13,9 +14,6 @@ import type { Outgoing, Wire } from './outgoing.ts';
 import { Prepared } from './prepared.ts';
 import type { PgInternals, PgQuery, ServerError } from './shapes.ts';
 import type { Text, Texts } from './texts.ts';
-
-type Resolve = (result: unknown) => void;
-type Reject = (error: unknown) => void;
 
 /** How often who spoke. */
 export interface Spoken {
@@ -90,14 +88,14 @@ export class Speaker {
   }
 
   /**
-   * Has the codec speak the query and answers by one of the functions; false if that is not possible, and nothing was done. `atRest`: how the
+   * Has the codec speak the query, and answer; false if that is not possible, and nothing was done. `atRest`: how the
    * session is.
    */
-  speak(query: unknown, values: unknown, atRest: SessionStatus, resolve: Resolve, reject: Reject): boolean {
+  speak(query: unknown, values: unknown, atRest: SessionStatus, answer: Answer): boolean {
     if (this.#opening?.obsolete === true) this.#opening = undefined;
     const opening = this.#opening;
     if (opening?.state === 'failed') {
-      reject(opening.error);
+      answer.failed(opening.error);
       return true;
     }
     if (!this.#codec.free) return false;
@@ -106,14 +104,14 @@ export class Speaker {
     try {
       asked = asking(query, values, texts, this.#inside, parts.prepareValue);
     } catch (error) {
-      reject(error);
+      answer.failed(error);
       return true;
     }
     // Turning a value into a parameter may do anything, and ask something else meanwhile.
     if (asked === undefined || !this.#codec.free) return false;
     if (opening !== undefined && asked.text.ruled) return false;
     spoken.byCodec += 1;
-    this.#send(asked, atRest === 'idle', opening, resolve, reject, atRest === 'failed');
+    this.#send(asked, atRest === 'idle', opening, answer, atRest === 'failed');
     return true;
   }
 
@@ -136,14 +134,7 @@ export class Speaker {
     }
   }
 
-  #send(
-    asked: Asked,
-    idle: boolean,
-    opening: Opening | undefined,
-    resolve: Resolve,
-    reject: Reject,
-    plain = false,
-  ): CodecQuery {
+  #send(asked: Asked, idle: boolean, opening: Opening | undefined, answer: Answer, plain: boolean): CodecQuery {
     const { text } = asked;
     const { parts, prepares, spoken, texts } = this.#speaking;
     const outside = idle && opening === undefined;
@@ -152,13 +143,13 @@ export class Speaker {
       prepares && asked.fits && !plain && asked.name === undefined && !this.#unsettled && (outside || !text.starred);
     const own = prepared ? texts.use(text) : undefined;
     const name = asked.name ?? own;
-    const query = new CodecQuery(parts, text, name, asked.rowMode, asked.types, resolve, reject);
+    const query = new CodecQuery(parts, text, name, asked.rowMode, asked.types, answer);
     if (own !== undefined) {
       spoken.prepared += 1;
       query.failed = ({ code = '' }) => {
         if (DEFINITIONS.has(code.slice(0, 2))) this.#forget(query);
       };
-      if (outside) query.refused = (error) => this.#again(error, query, asked, resolve, reject);
+      if (outside) query.refused = (error) => this.#again(error, query, asked, answer);
     }
     this.#put(query, asked.values, opening);
     this.#sending(text.text, text.declares);
@@ -170,16 +161,17 @@ export class Speaker {
    * What was prepared here without having been asked for must not fail for that reason. The server refused it before it ran, outside a
    * transaction, so it is sent again by its text at the end of the reply; if that goes well, it was for the name.
    */
-  #again(error: ServerError, query: CodecQuery, asked: Asked, resolve: Resolve, reject: Reject): boolean {
+  #again(error: ServerError, query: CodecQuery, asked: Asked, answer: Answer): boolean {
     const { code } = error;
     if (code === undefined || !(DEFINITIONS.has(code.slice(0, 2)) || FORMS.has(code))) return false;
     if (code === '26000' || code === '42P05') this.#speaking.texts.vanished();
-    const fine = (result: unknown): void => {
+    const answered = (result: pg.QueryResult): void => {
       this.#forget(query);
-      resolve(result);
+      answer.answered(result);
     };
+    const failed = (late: unknown): void => answer.failed(late);
     query.instead = () => {
-      query.become(this.#send(asked, true, undefined, fine, reject, true));
+      query.become(this.#send(asked, true, undefined, { answered, failed }, true));
     };
     return true;
   }

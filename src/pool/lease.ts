@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
 import { query as answered, type QueryCallback } from './face.ts';
-import { isSubmittable, limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
+import { isSubmittable, type Limits, limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
 import { isCommit } from './stray.ts';
 import { inTransaction, notKept, planOf, type Transaction } from './transaction.ts';
@@ -71,10 +71,21 @@ Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
   configurable: true,
 });
 
-async function ask({ label, session }: PoolLease, [query, values]: QueryArguments): Promise<pg.QueryResult> {
-  const limits = limitsOf(query, session.queryTimeoutMs);
-  const result = await runQuery(session, [query, values], limits, 0, label);
+function ask({ label, session }: PoolLease, args: QueryArguments): Promise<pg.QueryResult> {
+  const [query] = args;
+  let limits: Limits;
+  try {
+    limits = limitsOf(query, session.queryTimeoutMs);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const result = runQuery(session, args, limits, 0, label);
+  return isCommit(query) ? kept(result) : result;
+}
+
+async function kept(committed: Promise<pg.QueryResult>): Promise<pg.QueryResult> {
+  const result = await committed;
   // The server says so in its answer alone, and nobody reads that.
-  if (result?.command === 'ROLLBACK' && isCommit(query)) throw notKept(undefined);
+  if (result?.command === 'ROLLBACK') throw notKept(undefined);
   return result;
 }

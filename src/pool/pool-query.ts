@@ -15,11 +15,71 @@ import {
   type QueryArguments,
   type QueryOptions,
   runQuery,
+  UNLIMITED,
 } from './query.ts';
 import { type Stray, strayBegin } from './stray.ts';
 
 const INSTEAD =
   'each pool.query() may run on another connection: use pool.transaction(), or pool.use() for several statements';
+
+/**
+ * What most queries are: nothing limits them, and the codec speaks. One promise for the answer; the connection is back by the time it is there.
+ */
+class PlainQuery {
+  readonly args: QueryArguments;
+  readonly began: number;
+  readonly answer: Promise<pg.QueryResult>;
+  readonly #byPg: (plain: PlainQuery, lease: PoolLease) => Promise<pg.QueryResult>;
+  #lease: PoolLease | undefined;
+  #sent = 0;
+  #resolve!: (result: pg.QueryResult | Promise<pg.QueryResult>) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(
+    args: QueryArguments,
+    began: number,
+    byPg: (plain: PlainQuery, lease: PoolLease) => Promise<pg.QueryResult>,
+  ) {
+    this.args = args;
+    this.began = began;
+    this.#byPg = byPg;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  lent(lease: PoolLease): void {
+    const [query, values] = this.args;
+    const { session } = lease;
+    this.#sent = session.sent;
+    // A driver of somebody else's has sessions that speak through their client only.
+    if (session.speak?.(query, values, this) !== true) this.#resolve(this.#byPg(this, lease));
+    else this.#lease = lease;
+  }
+
+  answered(result: pg.QueryResult): void {
+    this.#resolve(result);
+    this.#giveBack();
+  }
+
+  failed(error: unknown): void {
+    this.#reject(error);
+  }
+
+  /** What the caller is told; the connection is given back. */
+  failure(error: unknown): unknown {
+    const lease = this.#lease;
+    if (lease === undefined) return error;
+    const failure = failureOf(lease.session, error, this.#sent, undefined);
+    this.#giveBack();
+    return failure;
+  }
+
+  #giveBack(): void {
+    if (this.#lease?.released === false) this.#lease.release();
+  }
+}
 
 export class PoolQuery {
   readonly #engine: Engine<PgSession, PoolLease>;
@@ -38,43 +98,42 @@ export class PoolQuery {
     this.#queryTimeoutMs = limits.queryTimeoutMs;
   }
 
-  async run(args: QueryArguments): Promise<pg.QueryResult> {
+  run(args: QueryArguments): Promise<pg.QueryResult> {
     const [query] = args;
-    const limits = limitsOf(query, this.#queryTimeoutMs);
-    const stray = strayBegin(query);
-    if (stray?.alone === true)
-      throw new StrayTransactionError(stray.keyword, `in pool.query() was not sent; ${INSTEAD}`);
-    const began = this.#clock.now();
-    if (stray !== undefined || limits.timeoutMs !== Infinity || limits.signal !== undefined || isSubmittable(query))
-      return this.#patient(args, limits, stray, began);
-    // What most queries are: one promise for the answer, and the connection is back by the time it is there.
-    const lease = this.#engine.takeAtOnce() ?? (await this.#engine.acquire());
-    const { session } = lease;
-    const { sent } = session;
+    let limits: Limits;
+    let stray: Stray | undefined;
     try {
-      const answer = this.#spoken(lease, args);
-      if (answer !== undefined) return await answer;
+      limits = limitsOf(query, this.#queryTimeoutMs);
+      stray = strayBegin(query);
+      if (stray?.alone === true)
+        throw new StrayTransactionError(stray.keyword, `in pool.query() was not sent; ${INSTEAD}`);
     } catch (error) {
-      const failure = failureOf(session, error, sent, undefined);
-      if (!lease.released) lease.release();
-      if (!this.#goesOn(failure, args, this.#clock.now() - began)) throw failure;
-      return this.#patient(args, limits, stray, began);
+      return Promise.reject(error);
     }
-    return this.#patient(args, limits, stray, began, lease);
+    const began = this.#clock.now();
+    if (stray !== undefined || limits !== UNLIMITED || isSubmittable(query))
+      return this.#patient(args, limits, stray, began);
+    const plain = new PlainQuery(args, began, this.#byPg);
+    const lease = this.#engine.takeAtOnce();
+    if (lease !== undefined) plain.lent(lease);
+    else
+      this.#engine.acquire().then(
+        (lent) => plain.lent(lent),
+        (error: unknown) => plain.failed(error),
+      );
+    // A listener of its own, in which the error can still be told by whom it was asked for.
+    return plain.answer.catch((error: unknown) => this.#failed(plain, error));
   }
 
-  /** By the codec; undefined where that cannot. */
-  #spoken(lease: PoolLease, [query, values]: QueryArguments): Promise<pg.QueryResult> | undefined {
-    const { session } = lease;
-    let byCodec = false;
-    const answer = new Promise<pg.QueryResult>((resolve, reject) => {
-      const back = (result: pg.QueryResult): void => {
-        resolve(result);
-        if (!lease.released) lease.release();
-      };
-      byCodec = session.speak?.(query, values, back, reject) === true;
-    });
-    return byCodec ? answer : undefined;
+  /** Where the codec cannot. */
+  readonly #byPg = ({ args, began }: PlainQuery, lease: PoolLease): Promise<pg.QueryResult> =>
+    this.#patient(args, UNLIMITED, undefined, began, lease);
+
+  #failed(plain: PlainQuery, error: unknown): Promise<pg.QueryResult> {
+    const failure = plain.failure(error);
+    const { args, began } = plain;
+    if (!this.#goesOn(failure, args, this.#clock.now() - began)) throw failure;
+    return this.#patient(args, UNLIMITED, undefined, began);
   }
 
   /** `held`: a connection that was obtained for it. */

@@ -24,12 +24,16 @@ export interface Limits {
   readonly signal: AbortSignal | undefined;
 }
 
+/** As most queries are. */
+export const UNLIMITED: Limits = { timeoutMs: Infinity, signal: undefined };
+
 /** What a pool passes on to `pg.Client.query`, in whatever overload. */
 export type QueryArguments = readonly [query: unknown, values?: unknown];
 
 /** The limits that a query brings with it, or the pool's. */
 export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
-  if (typeof query !== 'object' || query === null) return { timeoutMs: defaultTimeoutMs, signal: undefined };
+  if (typeof query !== 'object' || query === null)
+    return defaultTimeoutMs === Infinity ? UNLIMITED : { timeoutMs: defaultTimeoutMs, signal: undefined };
   const { timeoutMs, signal, idempotent } = query as QueryOptions;
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new OptionError('timeoutMs', timeoutMs, 'a number of milliseconds above 0, or Infinity');
@@ -38,7 +42,8 @@ export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   if (idempotent !== undefined && typeof idempotent !== 'boolean')
     throw new OptionError('idempotent', idempotent, 'true or false');
   if (!isSubmittable(query)) refuseSlips(query);
-  return { timeoutMs: timeoutMs ?? pgTimeoutOf(query) ?? defaultTimeoutMs, signal };
+  const limitMs = timeoutMs ?? pgTimeoutOf(query) ?? defaultTimeoutMs;
+  return limitMs === Infinity && signal === undefined ? UNLIMITED : { timeoutMs: limitMs, signal };
 }
 
 /** pg's own name for it; pg's own timer would leave the statement running. */
@@ -62,8 +67,8 @@ const KNOWN: ReadonlySet<string> = new Set([
 
 /** pg passes over what it does not know: a misspelt deadline would be none. Further keys of libraries are let through. */
 function refuseSlips(query: object): void {
-  for (const key of Object.keys(query)) {
-    if (KNOWN.has(key)) continue;
+  for (const key in query) {
+    if (KNOWN.has(key) || !Object.hasOwn(query, key)) continue;
     const meant = slipOf(key, OURS);
     const value: unknown = meant.length === 0 ? undefined : Reflect.get(query, key);
     if (value !== undefined) throw new OptionError(key, value, didYouMean(meant));
@@ -73,17 +78,40 @@ function refuseSlips(query: object): void {
 type Callback = (error?: Error | null, result?: pg.QueryResult) => void;
 
 /** Runs a query on a session that the caller holds. */
-export async function runQuery(
+export function runQuery(
   session: PgSession,
   [query, values]: QueryArguments,
   limits: Limits,
   waitedMs = 0,
   label?: string,
 ): Promise<pg.QueryResult> {
+  if (limits === UNLIMITED && session.settling === undefined && !isSubmittable(query))
+    return plainly(session, query, values as unknown[]);
+  return withLimits(session, query, values as unknown[], limits, waitedMs, label);
+}
+
+/** As most are: no limits, nothing to wait for. */
+async function plainly(session: PgSession, query: unknown, values: unknown[] | undefined): Promise<pg.QueryResult> {
+  const { sent } = session;
+  try {
+    return await answered(session, query, values);
+  } catch (error) {
+    throw failureOf(session, error, sent, undefined);
+  }
+}
+
+async function withLimits(
+  session: PgSession,
+  query: unknown,
+  values: unknown[] | undefined,
+  limits: Limits,
+  waitedMs: number,
+  label: string | undefined,
+): Promise<pg.QueryResult> {
   limits.signal?.throwIfAborted();
   const { sent } = session;
   const run = (): Promise<pg.QueryResult> =>
-    isSubmittable(query) ? submitted(session, query) : answered(session, query, values as unknown[]);
+    isSubmittable(query) ? submitted(session, query) : answered(session, query, values);
   try {
     if (limits.timeoutMs !== Infinity || limits.signal !== undefined)
       return await limited(session, run, limits, { waitedMs, label });
@@ -98,7 +126,7 @@ function answered(session: PgSession, query: unknown, values: unknown[] | undefi
   let byPg = false;
   const answer = new Promise<pg.QueryResult>((resolve, reject) => {
     // A driver of somebody else's has sessions that speak through their client only.
-    byPg = session.speak?.(query, values, resolve, reject) !== true;
+    byPg = session.speak?.(query, values, { answered: resolve, failed: reject }) !== true;
   });
   if (!byPg) return answer;
   session.leftToPg?.();

@@ -41,8 +41,11 @@ const AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
 const PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 500;
 
+const PLAIN: Plan = { begin: 'BEGIN', settings: undefined, retries: 0 };
+
 /** Throws an `OptionError` for what cannot be meant, before anything is sent. */
-export function planOf(options: TransactionOptions = {}): Plan {
+export function planOf(options?: TransactionOptions): Plan {
+  if (options === undefined) return PLAIN;
   const { isolation, readOnly, deferrable, retries = 0, settings } = options;
   if (isolation !== undefined && !ISOLATION.includes(isolation)) {
     throw new OptionError('isolation', isolation, ISOLATION.map((word) => `'${word}'`).join(', '));
