@@ -26,6 +26,7 @@ const SUITES = [
   { folder: 'test/peers', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/ecosystem', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/docs', modes: ['quick'], concurrency: 2, boundS: 180 },
+  { folder: 'test/conformance', modes: ['all'], concurrency: 3, boundS: 180 },
   { folder: 'test/types', modes: ['all'], concurrency: 1, boundS: 600 },
   { folder: 'test/slow', modes: ['all'], concurrency: 1, boundS: 600 },
   { step: 'scripts/mutants.mjs', modes: ['all'], boundS: 900 },

@@ -1,8 +1,8 @@
 // Whether the codec gives what pg gives: queries in every form that query() takes or refuses.
 
 import test from 'node:test';
-import { FORMS, FORMS_SETUP } from './codec-corpus/forms.ts';
-import { conforms } from './codec-doors.ts';
+import { FORMS, FORMS_SETUP } from '../conformance/codec-corpus/forms.ts';
+import { conforms } from '../conformance/codec-doors.ts';
 import { withClient, withServer } from './harness.ts';
 
 const server = await withServer(test);

@@ -207,10 +207,12 @@ test('a restart under load loses no request without a cause, and none hangs', as
   await Promise.all(borrowers);
   for (const error of failures) assert.ok(error instanceof ConnectionLostError, String(error));
   assert.ok(failures.length <= 8, `${failures.length} failed`);
-  const { requests, requestsFailed, returns } = one.stats();
+  const { connectionsLost, requests, requestsFailed, returns } = one.stats();
   assert.deepEqual(requestsFailed, {});
   assert.equal(requests, seen.lent);
   assert.equal(seen.lent, seen.returned + seen.lostWhileLent);
   assert.equal(returns, seen.returned);
-  assert.equal(requests, served + failures.length);
+  // Whoever finds his connection gone before anything was sent asks for another one: once more for a connection that was lost, at most.
+  const askedAgain = requests - served - failures.length;
+  assert.ok(askedAgain >= 0 && askedAgain <= connectionsLost, `${askedAgain} of ${connectionsLost}`);
 });

@@ -38,6 +38,8 @@ const WITH_PG = [
   // About the codec, or about telling who speaks: they say themselves who is to.
   '!tracer-',
   '!patched-pg',
+  '!postgres/codec-',
+  '!prepared-by-itself',
 ];
 
 /** With the codec: these ask `oxbow/pg` for most of what they do, the libraries among them. */

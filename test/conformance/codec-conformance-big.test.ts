@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import test, { type TestContext } from 'node:test';
 import type { Pool, PoolOptions } from '../../src/doors/index.ts';
+import { withPool, withServer } from '../postgres/harness.ts';
 import { countsOf } from './codec-doors.ts';
 import { portrait } from './codec-portrait.ts';
-import { withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 

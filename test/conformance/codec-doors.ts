@@ -6,9 +6,9 @@ import test, { type TestContext } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 import type { Pool, PoolOptions } from '../../src/doors/index.ts';
+import { type Scope, withClient, withPool } from '../postgres/harness.ts';
 import type { Arguments, Door, Entry, Speaks } from './codec-corpus/entry.ts';
 import { portrait } from './codec-portrait.ts';
-import { type Scope, withClient, withPool } from './harness.ts';
 
 interface Mode {
   readonly label: string;

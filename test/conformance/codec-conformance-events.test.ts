@@ -5,9 +5,18 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import pg from 'pg';
 import { ConnectionLostError, type Lease, type Pool, type PoolOptions } from '../../src/doors/index.ts';
+import {
+  eventually,
+  killBackend,
+  pidOf,
+  rejection,
+  runProgram,
+  withClient,
+  withPool,
+  withServer,
+} from '../postgres/harness.ts';
 import { ask, countsOf } from './codec-doors.ts';
 import { portrait } from './codec-portrait.ts';
-import { eventually, killBackend, pidOf, rejection, runProgram, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);

@@ -2,9 +2,9 @@
 // columns whose types are not written down in the text.
 
 import test from 'node:test';
+import { withClient, withServer } from '../postgres/harness.ts';
 import type { Arguments } from './codec-corpus/entry.ts';
 import { type Step, TABLE, tell, times } from './codec-stories.ts';
-import { withClient, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);

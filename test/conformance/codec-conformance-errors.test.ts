@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import pg from 'pg';
+import { withClient, withPool, withServer } from '../postgres/harness.ts';
 import { ERRORS, ERRORS_SETUP } from './codec-corpus/errors.ts';
 import { conforms } from './codec-doors.ts';
-import { withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);

@@ -2,9 +2,9 @@
 
 import test from 'node:test';
 import pg from 'pg';
+import { withServer } from '../postgres/harness.ts';
 import { DATES, PARAMETERS } from './codec-corpus/parameters.ts';
 import { conforms } from './codec-doors.ts';
-import { withServer } from './harness.ts';
 
 const server = await withServer(test);
 

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import type pg from 'pg';
 import type { Lease, Pool, PoolOptions } from '../../src/doors/index.ts';
+import { withClient, withPool, withServer } from '../postgres/harness.ts';
 import { countsOf } from './codec-doors.ts';
 import { type Step, type Story, TABLE, tell, times } from './codec-stories.ts';
-import { withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 const admin = await withClient(test, server.config);

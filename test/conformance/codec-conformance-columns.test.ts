@@ -1,9 +1,9 @@
 // Whether the codec gives what pg gives: columns with odd names, odd numbers of columns, rows of odd sizes.
 
 import test from 'node:test';
+import { withServer } from '../postgres/harness.ts';
 import { COLUMN_NAMES } from './codec-corpus/column-names.ts';
 import { conforms } from './codec-doors.ts';
-import { withServer } from './harness.ts';
 
 const server = await withServer(test);
 

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import pg from 'pg';
 import type { Pool, PoolOptions } from '../../src/doors/index.ts';
+import { withClient, withPool, withServer } from '../postgres/harness.ts';
 import { CUSTOM_TYPES } from './codec-corpus/custom-types.ts';
 import { entry } from './codec-corpus/entry.ts';
 import { conforms, countsOf } from './codec-doors.ts';
 import { portrait } from './codec-portrait.ts';
-import { withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test);
 
@@ -115,7 +115,7 @@ interface Drizzled {
 
 test('Drizzle, which brings parsers of its own with each query, gives on the codec what it gives on pg', async (t) => {
   const { TABLE, answers }: Drizzled = await import(
-    new URL('../../../test/postgres/codec-drizzle.mjs', import.meta.url).href
+    new URL('../../../test/conformance/codec-drizzle.mjs', import.meta.url).href
   );
   const all = pools(t);
   await all[0].query(TABLE);

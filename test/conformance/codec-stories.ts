@@ -6,10 +6,10 @@ import type { TestContext } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 import type { PoolOptions } from '../../src/doors/index.ts';
+import { withClient, withPool } from '../postgres/harness.ts';
 import type { Arguments } from './codec-corpus/entry.ts';
 import { type Asked, ask, type Outcome } from './codec-doors.ts';
 import { portrait } from './codec-portrait.ts';
-import { withClient, withPool } from './harness.ts';
 
 const MODES: Readonly<Record<string, PoolOptions>> = {
   'speaker pg': { speaker: 'pg', prepare: false },
