@@ -89,7 +89,7 @@ async function outcome(t: TestContext, speaker: 'auto' | 'pg', cut: Cut): Promis
       answer: ({ text }) => (text.startsWith('select') ? replyTo(text) : undefined),
       cut: (bytes) => cut(bytes, cutting),
     },
-    { speaker, max: 1 },
+    { speaker, max: 1, prepare: 'always' },
   );
   const chance = new Chance(seed, 'queries');
   const lease = await pool.acquire();
