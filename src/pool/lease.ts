@@ -74,13 +74,15 @@ Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
 function ask({ label, session }: PoolLease, args: QueryArguments): Promise<pg.QueryResult> {
   const [query] = args;
   let limits: Limits;
+  let commits: boolean;
   try {
     limits = limitsOf(query, session.queryTimeoutMs);
+    commits = isCommit(query);
   } catch (error) {
     return Promise.reject(error);
   }
   const result = runQuery(session, args, limits, 0, label);
-  return isCommit(query) ? kept(result) : result;
+  return commits ? kept(result) : result;
 }
 
 async function kept(committed: Promise<pg.QueryResult>): Promise<pg.QueryResult> {

@@ -81,7 +81,7 @@ test(`what is sent is what pg sends, byte for byte (seed ${seed})`, () => {
   const out = new Outgoing();
   const kept = new Kept();
   const { connection, take } = pgSends();
-  for (let round = 0; round < 600; round += 1) {
+  for (let round = 0; round < 150; round += 1) {
     kept.slow = chance.happens(0.3);
     const parts = 1 + chance.upTo(3);
     for (let part = 0; part < parts; part += 1) {
@@ -128,7 +128,7 @@ for (const copied of [false, true]) {
     const kept = new Kept();
     kept.slow = !copied;
     const copies: Buffer[] = [];
-    for (let round = 0; round < 100; round += 1) {
+    for (let round = 0; round < 30; round += 1) {
       out.query(string(chance, length(chance)));
       out.send(kept.socket, copied);
       copies.push(Buffer.from(kept.chunks[round] as Buffer));
@@ -155,7 +155,7 @@ test('what was dropped does not go out, and what a large statement needed is not
 
 test(`whether bytes end between two messages is known however they are cut (seed ${seed})`, () => {
   const chance = new Chance(seed, 'frames');
-  for (let round = 0; round < 300; round += 1) {
+  for (let round = 0; round < 100; round += 1) {
     const frames = new Frames();
     const ends = new Set<number>([0]);
     const messages: Buffer[] = [];

@@ -19,7 +19,7 @@ import { Chance } from '../soak/chance.ts';
 import { eventually, withClient, withPool, withServer } from './harness.ts';
 
 const BORROWERS = 24;
-const ROUNDS = 150;
+const ROUNDS = 80;
 const MAX = 3;
 
 const server = await withServer(test);
