@@ -55,7 +55,7 @@ export const psycopgMutants = [
     name: 'psycopg: nobody reads that a COMMIT was answered with ROLLBACK',
     line: 'better 15',
     file: 'src/pool/lease.ts',
-    find: "result?.command === 'ROLLBACK' && isCommit(query)",
+    find: "result?.command === 'ROLLBACK'",
     replace: 'false',
     suites: ['peers/psycopg/server'],
   },
