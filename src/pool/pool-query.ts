@@ -53,9 +53,16 @@ class PlainQuery {
     const [query, values] = this.args;
     const { session } = lease;
     this.#sent = session.sent;
-    // A driver of somebody else's has sessions that speak through their client only.
-    if (session.speak?.(query, values, this) !== true) this.#resolve(this.#byPg(this, lease));
-    else this.#lease = lease;
+    this.#lease = lease;
+    try {
+      // A driver of somebody else's has sessions that speak through their client only.
+      if (session.speak?.(query, values, this) === true) return;
+    } catch (error) {
+      this.#reject(error);
+      return;
+    }
+    this.#lease = undefined;
+    this.#resolve(this.#byPg(this, lease));
   }
 
   answered(result: pg.QueryResult): void {
