@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
-import type { Pool } from '../../src/doors/index.ts';
+import { ConnectionLostError, type Pool } from '../../src/doors/index.ts';
 import { eventually, freshName, reports, withClient, withPool, withServer } from './harness.ts';
 
 const server = await withServer(test, { url: false, auth: 'scram' });
@@ -155,8 +155,9 @@ test('the secret store lags behind the server: living connections carry the load
   });
   await busy.more();
   const failures = await busy.stop();
-  // Those whose connection the test itself has ended may have been under way.
-  for (const error of failures) assert.equal(Reflect.get(Object(error), 'code'), '57P01', String(error));
+  // Those whose connection the test itself has ended may have been under way; the reset of a socket that was written to at that moment may
+  // overtake the server's word.
+  for (const error of failures) assert.ok(error instanceof ConnectionLostError, String(error));
   assert.ok(failures.length <= 2, `${failures.length} failed`);
   assert.deepEqual(pool.stats().requestsFailed, {});
   t.diagnostic(
