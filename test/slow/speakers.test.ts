@@ -40,6 +40,7 @@ const WITH_PG = [
   '!patched-pg',
   '!postgres/codec-',
   '!prepared-by-itself',
+  '!bench-',
 ];
 
 /** With the codec: these ask `oxbow/pg` for most of what they do, the libraries among them. */
