@@ -64,12 +64,14 @@ export class Speakers {
   }
 }
 
+const QUERY_REPLACED = "the client's query() was replaced, as a tracer does";
+
 /** What speaks against the codec on this one client, of a class that is known. */
 function whyNot(client: pg.Client, { query }: PgParts): string | undefined {
   const inside = internals(client);
   if (inside.pipeline === true) return 'the client has the option "pipeline"';
   if (inside.binary === true) return 'the client has the option "binary"';
-  if (inside.query !== query) return "the client's query() was replaced, as a tracer does";
+  if (inside.query !== query) return QUERY_REPLACED;
   return Codec.unfit(inside.connection);
 }
 
@@ -77,5 +79,5 @@ function whyNotNow(client: pg.Client): string | undefined {
   const found = recognise(client);
   if ('why' in found) return found.why;
   const own = internals(client).query === found.parts.query;
-  return own ? undefined : "the client's query() was replaced, as a tracer does";
+  return own ? undefined : QUERY_REPLACED;
 }

@@ -83,7 +83,7 @@ function read(text: string): Text {
   };
 }
 
-/** The highest number of a parameter. One inside a literal may be counted too: then nobody's values seem to fit, and pg speaks. */
+/** The highest number of a parameter. One inside a literal may be counted too: then nobody's values seem to fit, and it is not prepared. */
 function highest(text: string): number {
   let most = 0;
   for (const [, number] of text.matchAll(/\$(\d+)/g)) most = Math.max(most, Number(number));
