@@ -81,11 +81,26 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const timeoutMs = request?.acquireTimeoutMs ?? this.#timeoutMs;
     if (timeoutMs === 0) return this.#refuseAtOnce();
     if (house.queue.length >= this.#maxWaiting) return this.#refuseFull();
-    const now = house.clock.now();
-    const waiter = new Waiter<S>(now, request, now < house.ledger.silentUntil ? undefined : this.#asked(now));
-    const promise = new Promise<L>((resolve) => {
-      waiter.settle = resolve as (outcome: Lease<S> | Refusal) => void;
+    return new Promise<L>((resolve) => {
+      this.#queue(request, timeoutMs, resolve as (outcome: Lease<S> | Refusal) => void);
     });
+  }
+
+  /** Whoever says nothing of its own is not turned away at once. */
+  get mayStand(): boolean {
+    return this.#timeoutMs !== 0 && this.#house.queue.length < this.#maxWaiting;
+  }
+
+  /** As `wait()`, for who needs no promise: `settle` is told in the turn of the hand-over. */
+  stand(settle: (outcome: L | Refusal) => void): void {
+    this.#queue(undefined, this.#timeoutMs, settle as (outcome: Lease<S> | Refusal) => void);
+  }
+
+  #queue(request: Request | undefined, timeoutMs: number, settle: (outcome: Lease<S> | Refusal) => void): void {
+    const house = this.#house;
+    const now = house.clock.now();
+    const origin = now < house.ledger.silentUntil ? undefined : this.#asked(now);
+    const waiter = new Waiter<S>(now, request, origin, settle);
     house.deadlines.join(waiter, timeoutMs);
     house.queue.push(waiter);
     house.counters.requestsQueued += 1;
@@ -94,7 +109,6 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     house.traffic?.waiting(house.queue.length, request?.label);
     // With all connections out nothing but a return can help.
     if (house.idle.first !== null || house.book.size < house.max) house.pump();
-    return promise;
   }
 
   rest(slot: Slot<S>, now: number): void {

@@ -23,7 +23,7 @@ import { Retirement } from './retirement.ts';
 import { isSignal } from './signals.ts';
 import { Silence } from './silence.ts';
 import { Upkeep } from './upkeep.ts';
-import type { Request } from './wait-queue.ts';
+import type { Refusal, Request } from './wait-queue.ts';
 
 export interface EngineParts<S extends Session, L extends Lease<S>> {
   readonly settings: Settings;
@@ -95,6 +95,18 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     const lease = this.#dispatcher.take(undefined);
     if (lease !== undefined) house.counters.requests += 1;
     return lease;
+  }
+
+  /**
+   * As `acquire()` where that needs a wait, and is answered in the very turn in which the connection is handed over, or by a refusal: no
+   * promise lies between. False if nobody may simply wait now; then nothing was asked for.
+   */
+  stand(settle: (outcome: L | Refusal) => void): boolean {
+    const house = this.#house;
+    if (house.phase !== 'open' || this.#operator.trimmed || !this.#dispatcher.mayStand) return false;
+    house.counters.requests += 1;
+    this.#dispatcher.stand(settle);
+    return true;
   }
 
   /** A deadline of whatever a borrower does, by the rules of the pool's own: time lost to a blocked loop is given back. */

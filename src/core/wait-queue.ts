@@ -13,23 +13,20 @@ export interface Request {
   readonly label?: string | undefined;
 }
 
-/** Until there is a promise. */
-function unsettled(): void {}
-
 /**
  * An error in the shape of something that a promise can be resolved with, and is rejected by: so a waiter keeps one function, and not a
  * second one for what hardly ever happens, which would weigh as much as the waiter itself.
  */
 export class Refusal {
-  readonly #error: unknown;
+  readonly error: unknown;
 
   constructor(error: unknown) {
-    this.#error = error;
+    this.error = error;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: it is meant to be taken for a promise
   then(_: unknown, reject: (error: unknown) => void): void {
-    reject(this.#error);
+    reject(this.error);
   }
 }
 
@@ -46,16 +43,21 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
   /** What the ledger noted when it was asked. */
   declare readonly origin: object | undefined;
   /** Whoever waits hears it; a refusal one microtask later than a lease. */
-  declare settle: (outcome: Lease<S> | Refusal) => void;
+  declare readonly settle: (outcome: Lease<S> | Refusal) => void;
 
-  constructor(since: number, request: Request | undefined, origin: object | undefined) {
+  constructor(
+    since: number,
+    request: Request | undefined,
+    origin: object | undefined,
+    settle: (outcome: Lease<S> | Refusal) => void,
+  ) {
     this.prev = null;
     this.next = null;
     this.alarm = null;
     this.since = since;
     this.request = request;
     this.origin = origin;
-    this.settle = unsettled;
+    this.settle = settle;
   }
 }
 

@@ -9,6 +9,7 @@ import type { CodecQuery } from './codec-query.ts';
 import type { Exchange } from './exchange.ts';
 import { Frames, HEADER, isLength } from './frames.ts';
 import type { PgParts } from './known-pg.ts';
+import { readBy } from './lean-socket.ts';
 import type { Outgoing } from './outgoing.ts';
 import { Shape } from './row-shape.ts';
 import type { PgConnection, PgInternals } from './shapes.ts';
@@ -31,6 +32,8 @@ export class Codec {
   readonly #out: Outgoing;
   readonly #pgReads: Listener;
   readonly #encrypted: boolean;
+  /** What it reads is gone with the next read, and pg has to be told of it as of "data". */
+  readonly #lean: boolean;
   readonly #frames = new Frames();
   /** The query whose reply is being read; undefined: pg has the socket. */
   #current: CodecQuery | undefined;
@@ -56,9 +59,12 @@ export class Codec {
     this.#encrypted = Reflect.get(stream, 'encrypted') === true;
     const [pgReads] = stream.listeners('data');
     this.#pgReads = pgReads as Listener;
-    // Ours first: with nobody listening the stream might stop.
-    stream.on('data', (bytes: Buffer) => this.#data(bytes));
-    stream.removeListener('data', this.#pgReads);
+    this.#lean = readBy(stream, (bytes, end) => this.#data(bytes, end));
+    if (!this.#lean) {
+      // Ours first: with nobody listening the stream might stop.
+      stream.on('data', (bytes: Buffer) => this.#data(bytes, bytes.length));
+      stream.removeListener('data', this.#pgReads);
+    }
     this.#connection.once('end', () => this.forgo());
   }
 
@@ -99,16 +105,13 @@ export class Codec {
     this.#current?.forgo();
   }
 
-  #data(bytes: Buffer): void {
+  #data(bytes: Buffer, end: number): void {
     let at = 0;
     try {
-      if (this.#current !== undefined) at = this.#cut === undefined ? this.#read(bytes, 0) : this.#complete(bytes);
-      if (at === bytes.length) return;
+      if (this.#current !== undefined)
+        at = this.#cut === undefined ? this.#read(bytes, 0, end) : this.#complete(bytes, end);
       // The reply is over: what follows is for whoever has the socket now.
-      const rest = at === 0 ? bytes : bytes.subarray(at);
-      // Ahead: pg begins its next statement in the middle of this.
-      this.#frames.count(rest);
-      this.#pgReads(rest);
+      if (at < end) this.#leave(bytes, at, end);
     } catch (error) {
       // Nobody knows what would come next.
       const why = error instanceof Error ? error.message : String(error);
@@ -116,12 +119,21 @@ export class Codec {
     }
   }
 
+  #leave(bytes: Buffer, at: number, end: number): void {
+    const part = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
+    const rest = this.#lean ? Buffer.from(part) : part;
+    // Ahead: pg begins its next statement in the middle of this.
+    this.#frames.count(rest);
+    if (this.#lean) this.#stream.emit('data', rest);
+    else this.#pgReads(rest);
+  }
+
   /** The rest of a message that was cut, and what comes after it; returns where the reply ended. */
-  #complete(bytes: Buffer): number {
+  #complete(bytes: Buffer, end: number): number {
     let at = 0;
     while (this.#cut !== undefined) {
       const cut = this.#cut;
-      const taken = bytes.copy(cut, this.#filled, at);
+      const taken = bytes.copy(cut, this.#filled, at, end);
       this.#filled += taken;
       at += taken;
       if (this.#filled < cut.length) return at;
@@ -134,21 +146,20 @@ export class Codec {
         cut.copy(this.#cut);
       }
     }
-    return this.#read(bytes, at);
+    return this.#read(bytes, at, end);
   }
 
   /** Returns where the reply ended: at the end of the bytes if it goes on. */
-  #read(bytes: Buffer, start: number): number {
-    const end = bytes.length;
+  #read(bytes: Buffer, start: number, end: number): number {
     let at = start;
     while (this.#current !== undefined) {
       if (end - at < HEADER) {
-        if (end > at) this.#keep(bytes, at, HEADER);
+        if (end > at) this.#keep(bytes, at, end, HEADER);
         return end;
       }
       const length = lengthAt(bytes, at);
       if (end - at < length) {
-        this.#keep(bytes, at, length);
+        this.#keep(bytes, at, end, length);
         return end;
       }
       this.#message(bytes, at, at + length);
@@ -157,9 +168,9 @@ export class Codec {
     return at;
   }
 
-  #keep(bytes: Buffer, at: number, length: number): void {
+  #keep(bytes: Buffer, at: number, end: number, length: number): void {
     this.#cut = Buffer.allocUnsafe(length);
-    this.#filled = bytes.copy(this.#cut, 0, at);
+    this.#filled = bytes.copy(this.#cut, 0, at, end);
   }
 
   #message(bytes: Buffer, at: number, end: number): void {
@@ -208,7 +219,8 @@ export class Codec {
     const reports = kind === 0x45 || kind === 0x4e;
     if (reports && (bytes[end - 1] !== 0 || (bytes[end - 2] !== 0 && end - at > HEADER + 1)))
       throw new Error('an error or notice in it has no end');
-    this.#pgReads(bytes.subarray(at, end));
+    // What of it is kept by whoever hears of it, as a part of a COPY may be, must not change under him.
+    this.#pgReads(Buffer.from(bytes.subarray(at, end)));
   }
 
   /** Gives the socket back to pg, by what pg takes for the end of a reply of its own. */
@@ -236,9 +248,10 @@ export class Codec {
  */
 function guard(connection: PgConnection): void {
   const emit: (event: string, ...args: unknown[]) => boolean = EventEmitter.prototype.emit.bind(connection as object);
-  const guarded = (event: string, ...args: unknown[]): boolean => {
+  // Events of pg have one argument; what else there may be costs nothing where it is not.
+  const guarded = (event: string, message: unknown, ...more: unknown[]): boolean => {
     try {
-      return emit(event, ...args);
+      return more.length === 0 ? emit(event, message) : emit(event, message, ...more);
     } catch (error) {
       queueMicrotask(() => {
         throw error;

@@ -91,6 +91,7 @@ export class PgDriver implements Driver<PgSession> {
     if (!isPgClient(client)) throw new OptionError('Client', Client, "pg's Client, or a class that extends it");
     // For ever: an error without a listener would end the process, lent or idle.
     client.on('error', () => {});
+    if (config.stream === undefined) this.#speakers.furnish(client);
     this.target = `${client.host}:${client.port}/${client.database ?? ''}`;
     const { connection } = internals(client);
     const giveUp = (): void => {

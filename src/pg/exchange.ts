@@ -36,17 +36,18 @@ export class Exchange {
     connection.on('copyInResponse', () => {
       this.#copying = true;
     });
-    // Ahead of pg, which begins the next statement.
-    connection.prependListener('readyForQuery', () => {
-      this.#owed = Math.max(0, this.#owed - 1);
-      this.#copying = false;
-      if (this.#unmute === undefined) return;
-      // To its owner the rows that are there must not look like all of them. A query that pg refused unsent is no longer there, and an
-      // error that is nobody's pg takes for the end of the connection.
-      if (!this.#told && outstanding.active) connection.emit('errorMessage', givenUp());
-      this.#unmute();
-      this.#unmute = undefined;
-    });
+  }
+
+  /** A reply has ended; to be told ahead of pg, which begins the next statement. */
+  replied(): void {
+    this.answered();
+    this.#copying = false;
+    if (this.#unmute === undefined) return;
+    // To its owner the rows that are there must not look like all of them. A query that pg refused unsent is no longer there, and an
+    // error that is nobody's pg takes for the end of the connection.
+    if (!this.#told && this.#outstanding.active) this.#connection.emit('errorMessage', givenUp());
+    this.#unmute();
+    this.#unmute = undefined;
   }
 
   /** A statement went out, by others than pg, with the end of its reply asked for. */
@@ -56,7 +57,7 @@ export class Exchange {
 
   /** Its end came, and pg is not told. */
   answered(): void {
-    this.#owed = Math.max(0, this.#owed - 1);
+    if (this.#owed > 0) this.#owed -= 1;
   }
 
   /** Asks for the end of the reply that is open; false if that was done before, and is up to the server. */

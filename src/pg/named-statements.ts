@@ -33,12 +33,6 @@ export class NamedStatements {
     connection.on('commandComplete', ({ text }) => {
       if (FORGETFUL.has(text)) this.#doubtAll();
     });
-    // Ahead of pg's own listener, which begins the next statement.
-    connection.prependListener('readyForQuery', () => {
-      if (this.#closing.size === 0) return;
-      for (const name of this.#closing) this.#forget(name);
-      this.#closing.clear();
-    });
     const { close } = connection;
     this.#closeOnServer = (name) => close.call(connection, { type: 'S', name });
     // pg closes a statement whose values it could not serialise, and goes on believing that it is there.
@@ -50,6 +44,13 @@ export class NamedStatements {
       }
       close.call(connection, what);
     };
+  }
+
+  /** A reply has ended; to be told ahead of pg, which begins the next statement. */
+  replied(): void {
+    if (this.#closing.size === 0) return;
+    for (const name of this.#closing) this.#forget(name);
+    this.#closing.clear();
   }
 
   /** What a name stands for. */

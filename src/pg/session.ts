@@ -93,6 +93,8 @@ export class PgSession implements Session {
         this.#speaker?.atRest();
       }
       this.quietSince = clock.now();
+      this.#exchange.replied();
+      this.#named.replied();
     });
     this.#connection.prependListener('errorMessage', (message) => {
       if (message.severity === 'FATAL' || message.severity === 'PANIC') this.#fatal = true;

@@ -37,7 +37,9 @@ export interface ServerError {
 
 /** pg's `Connection`: one socket and the statements that pg believes the server knows. */
 export interface PgConnection extends WireEvents {
-  readonly stream: Socket;
+  stream: Socket;
+  /** Whether the line is to be encrypted. */
+  readonly ssl?: unknown;
   /** Somebody listens to each message. */
   readonly _emitMessage?: boolean;
   parsedStatements: Record<string, string>;

@@ -1,9 +1,11 @@
 // Who speaks on the connections of one pool, and why. Owns what its sessions share for it: the memory of texts, the piece of memory that
 // messages are put together in, the count of who spoke. Whose the socket of a single connection is, is known there.
 
+import { Socket } from 'node:net';
 import type pg from 'pg';
 import { Codec } from './codec.ts';
 import { type PgParts, recognise } from './known-pg.ts';
+import { leanSocket } from './lean-socket.ts';
 import { Outgoing } from './outgoing.ts';
 import { internals } from './shapes.ts';
 import type { Speaking, Spoken } from './speaker.ts';
@@ -38,6 +40,11 @@ export class Speakers {
     return why === undefined ? { who: 'codec' } : { who: 'pg', why };
   }
 
+  /** Whether the codec could speak on the connection that was opened last, when it was opened. */
+  get codec(): boolean {
+    return this.#why === undefined;
+  }
+
   get figures(): { queriesByCodec: number; queriesByPg: number; queriesPrepared: number } {
     const { byCodec, byPg, prepared } = this.spoken;
     return { queriesByCodec: byCodec, queriesByPg: byPg, queriesPrepared: prepared };
@@ -46,6 +53,14 @@ export class Speakers {
   /** What was counted, from zero on again. */
   clear(): void {
     Object.assign(this.spoken, { byCodec: 0, byPg: 0, prepared: 0 });
+  }
+
+  /** Ahead of its connecting: where the codec is to speak and Node makes the socket, that is one which reads as cheaply as can be. */
+  furnish(client: pg.Client): void {
+    const { connection } = internals(client);
+    if (!this.#asked || connection.ssl || connection.stream.constructor !== Socket || 'why' in recognise(client))
+      return;
+    connection.stream = leanSocket() ?? connection.stream;
   }
 
   /** What the codec needs to speak on a connection that was just opened; undefined if pg is to. */

@@ -31,6 +31,12 @@ export function connect(
 
 const NOT_HERE = 'a function; signal and timeoutMs go into the query object, as in query({ text, values, signal })';
 
+/** Whether a query is asked for as most are: to be answered by a promise. */
+export function isPromised(text: unknown, values: unknown, callback: unknown): boolean {
+  if (callback !== undefined || typeof values === 'function' || typeof text === 'function') return false;
+  return typeof text !== 'object' || text === null || typeof Reflect.get(text, 'callback') !== 'function';
+}
+
 /** Values may be left out; a callback may stand last and is then the only answer. */
 export function query(
   run: (args: QueryArguments) => Promise<pg.QueryResult>,

@@ -4,11 +4,11 @@
 import type pg from 'pg';
 import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
-import { query as answered, type QueryCallback } from './face.ts';
-import { isSubmittable, type Limits, limitsOf, type QueryArguments, type QueryOptions, runQuery } from './query.ts';
+import { query as answered, isPromised, type QueryCallback } from './face.ts';
+import { ask } from './lease-query.ts';
+import { isSubmittable, type QueryOptions } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
-import { isCommit } from './stray.ts';
-import { inTransaction, notKept, planOf, type Transaction } from './transaction.ts';
+import { inTransaction, planOf, type Transaction } from './transaction.ts';
 
 type Query = pg.Client['query'];
 
@@ -49,7 +49,8 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
       const { client } = this;
       return Reflect.apply(client.query, client, [asked, values, callback]);
     }
-    return answered((args) => (fault === undefined ? ask(this, args) : Promise.reject(fault)), asked, values, callback);
+    if (isPromised(asked, values, callback)) return ask(this, [asked, values], fault);
+    return answered((args) => ask(this, args, fault), asked, values, callback);
   },
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
@@ -70,24 +71,3 @@ Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
   value: own[Symbol.asyncDispose],
   configurable: true,
 });
-
-function ask({ label, session }: PoolLease, args: QueryArguments): Promise<pg.QueryResult> {
-  const [query] = args;
-  let limits: Limits;
-  let commits: boolean;
-  try {
-    limits = limitsOf(query, session.queryTimeoutMs);
-    commits = isCommit(query);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-  const result = runQuery(session, args, limits, 0, label);
-  return commits ? kept(result) : result;
-}
-
-async function kept(committed: Promise<pg.QueryResult>): Promise<pg.QueryResult> {
-  const result = await committed;
-  // The server says so in its answer alone, and nobody reads that.
-  if (result?.command === 'ROLLBACK') throw notKept(undefined);
-  return result;
-}

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contracts/errors.ts';
 import type { Engine } from '../core/engine.ts';
+import { Refusal } from '../core/wait-queue.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { PoolLease } from './lease.ts';
 import {
@@ -28,41 +29,48 @@ const INSTEAD =
 class PlainQuery {
   readonly args: QueryArguments;
   readonly began: number;
+  /** Rejected with the query itself, for a listener that may be one for all: it is asked what the caller is to be told. */
   readonly answer: Promise<pg.QueryResult>;
-  readonly #byPg: (plain: PlainQuery, lease: PoolLease) => Promise<pg.QueryResult>;
+  /** Of its failure. */
+  error: unknown;
+  /** The connection that it was handed and on which pg has to speak. */
+  forPg: PoolLease | undefined;
   #lease: PoolLease | undefined;
   #sent = 0;
-  #resolve!: (result: pg.QueryResult | Promise<pg.QueryResult>) => void;
-  #reject!: (error: unknown) => void;
+  #resolve!: (result: pg.QueryResult) => void;
+  #reject!: (query: PlainQuery) => void;
 
-  constructor(
-    args: QueryArguments,
-    began: number,
-    byPg: (plain: PlainQuery, lease: PoolLease) => Promise<pg.QueryResult>,
-  ) {
+  constructor(args: QueryArguments, began: number) {
     this.args = args;
     this.began = began;
-    this.#byPg = byPg;
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
-  lent(lease: PoolLease): void {
+  /** False if pg has to speak; then nothing was done. */
+  lent(lease: PoolLease): boolean {
     const [query, values] = this.args;
     const { session } = lease;
     this.#sent = session.sent;
     this.#lease = lease;
     try {
       // A driver of somebody else's has sessions that speak through their client only.
-      if (session.speak?.(query, values, this) === true) return;
+      if (session.speak?.(query, values, this) === true) return true;
     } catch (error) {
-      this.#reject(error);
-      return;
+      this.failed(error);
+      return true;
     }
     this.#lease = undefined;
-    this.#resolve(this.#byPg(this, lease));
+    return false;
+  }
+
+  /** As `lent()`, where whoever asked cannot be asked what to do instead. */
+  handed(lease: PoolLease): void {
+    if (this.lent(lease)) return;
+    this.forPg = lease;
+    this.#reject(this);
   }
 
   answered(result: pg.QueryResult): void {
@@ -71,14 +79,15 @@ class PlainQuery {
   }
 
   failed(error: unknown): void {
-    this.#reject(error);
+    this.error = error;
+    this.#reject(this);
   }
 
   /** What the caller is told; the connection is given back. */
-  failure(error: unknown): unknown {
+  failure(): unknown {
     const lease = this.#lease;
-    if (lease === undefined) return error;
-    const failure = failureOf(lease.session, error, this.#sent, undefined);
+    if (lease === undefined) return this.error;
+    const failure = failureOf(lease.session, this.error, this.#sent, undefined);
     this.#giveBack();
     return failure;
   }
@@ -88,17 +97,37 @@ class PlainQuery {
   }
 }
 
+/**
+ * Whether turning the values into parameters calls nobody's code, which might ask in whose context it runs: then it may be done in that of
+ * whoever gives the connection back.
+ */
+function isInert([query, given]: QueryArguments): boolean {
+  const values: unknown =
+    given || (typeof query === 'object' && query !== null ? Reflect.get(query, 'values') : undefined);
+  if (!values) return true;
+  if (!Array.isArray(values)) return false;
+  for (const value of values) {
+    if (typeof value === 'object' && value !== null && !Buffer.isBuffer(value)) return false;
+    if (typeof value === 'function' || typeof value === 'symbol') return false;
+  }
+  return true;
+}
+
 export class PoolQuery {
   readonly #engine: Engine<PgSession, PoolLease>;
   readonly #clock: Clock;
   readonly #acquireTimeoutMs: number;
   readonly #queryTimeoutMs: number;
+  readonly #codecSpeaks: () => boolean;
 
+  /** `codecSpeaks`: whether it is likely to, on whatever connection comes next. */
   constructor(
     engine: Engine<PgSession, PoolLease>,
     clock: Clock,
     limits: { acquireTimeoutMs: number; queryTimeoutMs: number },
+    codecSpeaks: () => boolean,
   ) {
+    this.#codecSpeaks = codecSpeaks;
     this.#engine = engine;
     this.#clock = clock;
     this.#acquireTimeoutMs = limits.acquireTimeoutMs;
@@ -120,28 +149,38 @@ export class PoolQuery {
     const began = this.#clock.now();
     if (stray !== undefined || limits !== UNLIMITED || isSubmittable(query))
       return this.#patient(args, limits, stray, began);
-    const plain = new PlainQuery(args, began, this.#byPg);
+    const plain = new PlainQuery(args, began);
     const lease = this.#engine.takeAtOnce();
-    if (lease !== undefined) plain.lent(lease);
-    else
-      this.#engine.acquire().then(
-        (lent) => plain.lent(lent),
-        (error: unknown) => plain.failed(error),
-      );
-    // A listener of its own, in which the error can still be told by whom it was asked for.
-    return plain.answer.catch((error: unknown) => this.#failed(plain, error));
+    if (lease !== undefined) return this.#with(plain, lease);
+    return this.#stands(plain) ? this.#told(plain) : this.#engine.acquire().then((lent) => this.#with(plain, lent));
   }
 
-  /** Where the codec cannot. */
-  readonly #byPg = ({ args, began }: PlainQuery, lease: PoolLease): Promise<pg.QueryResult> =>
-    this.#patient(args, UNLIMITED, undefined, began, lease);
+  #with(plain: PlainQuery, lease: PoolLease): Promise<pg.QueryResult> {
+    return plain.lent(lease) ? this.#told(plain) : this.#patient(plain.args, UNLIMITED, undefined, plain.began, lease);
+  }
 
-  #failed(plain: PlainQuery, error: unknown): Promise<pg.QueryResult> {
-    const failure = plain.failure(error);
-    const { args, began } = plain;
+  /** By a listener of its own, in which the error can still be told by whom it was asked for, and whatever is tried next is that one's. */
+  #told({ answer }: PlainQuery): Promise<pg.QueryResult> {
+    return answer.then(undefined, this.#instead);
+  }
+
+  /** It waits in the queue itself, where nothing but the codec is going to be asked. */
+  #stands(plain: PlainQuery): boolean {
+    if (!this.#codecSpeaks() || !isInert(plain.args)) return false;
+    return this.#engine.stand((outcome) => {
+      if (outcome instanceof Refusal) plain.failed(outcome.error);
+      else plain.handed(outcome);
+    });
+  }
+
+  /** Where the codec could not, or it failed. */
+  readonly #instead = (plain: PlainQuery): Promise<pg.QueryResult> => {
+    const { args, began, forPg } = plain;
+    if (forPg !== undefined) return this.#patient(args, UNLIMITED, undefined, began, forPg);
+    const failure = plain.failure();
     if (!this.#goesOn(failure, args, this.#clock.now() - began)) throw failure;
     return this.#patient(args, UNLIMITED, undefined, began);
-  }
+  };
 
   /** `held`: a connection that was obtained for it. */
   async #patient(

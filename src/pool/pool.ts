@@ -81,7 +81,9 @@ export class Pool extends Base implements AsyncDisposable {
       return face.connect(this.#engine.acquire(), callback);
     });
     method('query', function query(text: unknown, values?: unknown, callback?: face.QueryCallback) {
-      return face.query((args) => this.#queries.run(args), text, values, callback);
+      const queries = this.#queries;
+      if (face.isPromised(text, values, callback)) return queries.run([text, values]);
+      return face.query((args) => queries.run(args), text, values, callback);
     });
     method('end', function end(callback?: face.EndCallback) {
       return face.end(this.#endOnce(), callback);
@@ -138,7 +140,8 @@ export class Pool extends Base implements AsyncDisposable {
     face.onChange = () => this.#observers.listen();
     const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
     for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
-    this.#queries = new PoolQuery(this.#engine, clock, resolved);
+    const speakers = this.#speakers;
+    this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
   }
 
   // Life cycle

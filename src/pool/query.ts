@@ -7,6 +7,7 @@ import { isSignal } from '../core/signals.ts';
 import { didYouMean, slipOf } from '../core/spelling.ts';
 import { timeLeft } from '../foundation/time-left.ts';
 import { neverRan } from '../pg/classify.ts';
+import type { Answer } from '../pg/codec-query.ts';
 import type { PgSession } from '../pg/session.ts';
 
 /** pg's query config, and what the pool adds to it. */
@@ -77,6 +78,9 @@ function refuseSlips(query: object): void {
 
 type Callback = (error?: Error | null, result?: pg.QueryResult) => void;
 
+/** Hears of a failure before the caller does. */
+export type Note = (failure: unknown) => void;
+
 /** Runs a query on a session that the caller holds. */
 export function runQuery(
   session: PgSession,
@@ -84,20 +88,104 @@ export function runQuery(
   limits: Limits,
   waitedMs = 0,
   label?: string,
+  note?: Note,
 ): Promise<pg.QueryResult> {
-  if (limits === UNLIMITED && session.settling === undefined && !isSubmittable(query))
-    return plainly(session, query, values as unknown[]);
-  return withLimits(session, query, values as unknown[], limits, waitedMs, label);
+  if (limits !== UNLIMITED || session.settling !== undefined || isSubmittable(query))
+    return withLimits(session, query, values as unknown[], limits, { waitedMs, label, note });
+  // As most are: no limits, nothing to wait for.
+  const { sent } = session;
+  const asked = spoken(session, query, values);
+  return asked === undefined ? plainlyByPg(session, query, values as unknown[], sent, note) : asked.told(sent, note);
 }
 
-/** As most are: no limits, nothing to wait for. */
-async function plainly(session: PgSession, query: unknown, values: unknown[] | undefined): Promise<pg.QueryResult> {
-  const { sent } = session;
-  try {
-    return await answered(session, query, values);
-  } catch (error) {
-    throw failureOf(session, error, sent, undefined);
+/** What the codec was asked, and its answer. */
+class Spoken implements Answer {
+  readonly answer: Promise<pg.QueryResult>;
+  readonly #session: PgSession;
+  #sent = 0;
+  #note: Note | undefined;
+  #error: unknown;
+  #resolve!: (result: pg.QueryResult) => void;
+  #reject!: (reason: unknown) => void;
+
+  constructor(session: PgSession) {
+    this.#session = session;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
+
+  answered(result: pg.QueryResult): void {
+    this.#resolve(result);
+  }
+
+  failed(error: unknown): void {
+    this.#error = error;
+    this.#reject(this);
+  }
+
+  /** The answer, with a failure put as its caller is to hear it. */
+  told(sent: number, note: Note | undefined): Promise<pg.QueryResult> {
+    this.#sent = sent;
+    this.#note = note;
+    return this.answer.then(undefined, Spoken.#failure);
+  }
+
+  /** The answer with the error as it came. */
+  plain(): Promise<pg.QueryResult> {
+    return this.answer.then(undefined, Spoken.#asItCame);
+  }
+
+  /** One listener for all, told which query it is by what that was rejected with. */
+  static readonly #failure = (query: Spoken): never => {
+    const failure = failureOf(query.#session, query.#error, query.#sent, undefined);
+    query.#note?.(failure);
+    throw failure;
+  };
+
+  static readonly #asItCame = (query: Spoken): never => {
+    throw query.#error;
+  };
+}
+
+/** Undefined where pg has to be asked. */
+function spoken(session: PgSession, query: unknown, values: unknown): Spoken | undefined {
+  const asked = new Spoken(session);
+  try {
+    // A driver of somebody else's has sessions that speak through their client only.
+    if (session.speak?.(query, values, asked) !== true) return undefined;
+  } catch (error) {
+    asked.failed(error);
+  }
+  return asked;
+}
+
+function byPg(session: PgSession, query: unknown, values: unknown[] | undefined): Promise<pg.QueryResult> {
+  session.leftToPg?.();
+  return session.client.query(untimed(session, query), values);
+}
+
+async function plainlyByPg(
+  session: PgSession,
+  query: unknown,
+  values: unknown[] | undefined,
+  sent: number,
+  note: Note | undefined,
+): Promise<pg.QueryResult> {
+  try {
+    return await byPg(session, query, values);
+  } catch (error) {
+    const failure = failureOf(session, error, sent, undefined);
+    note?.(failure);
+    throw failure;
+  }
+}
+
+interface Told {
+  readonly waitedMs: number;
+  readonly label: string | undefined;
+  readonly note: Note | undefined;
 }
 
 async function withLimits(
@@ -105,32 +193,23 @@ async function withLimits(
   query: unknown,
   values: unknown[] | undefined,
   limits: Limits,
-  waitedMs: number,
-  label: string | undefined,
+  { waitedMs, label, note }: Told,
 ): Promise<pg.QueryResult> {
-  limits.signal?.throwIfAborted();
   const { sent } = session;
   const run = (): Promise<pg.QueryResult> =>
-    isSubmittable(query) ? submitted(session, query) : answered(session, query, values);
+    isSubmittable(query)
+      ? submitted(session, query)
+      : (spoken(session, query, values)?.plain() ?? byPg(session, query, values));
   try {
+    limits.signal?.throwIfAborted();
     if (limits.timeoutMs !== Infinity || limits.signal !== undefined)
       return await limited(session, run, limits, { waitedMs, label });
     return await begun(session, run);
   } catch (error) {
-    throw failureOf(session, error, sent, limits.signal);
+    const failure = failureOf(session, error, sent, limits.signal);
+    note?.(failure);
+    throw failure;
   }
-}
-
-/** By the codec, or where that cannot by pg. */
-function answered(session: PgSession, query: unknown, values: unknown[] | undefined): Promise<pg.QueryResult> {
-  let byPg = false;
-  const answer = new Promise<pg.QueryResult>((resolve, reject) => {
-    // A driver of somebody else's has sessions that speak through their client only.
-    byPg = session.speak?.(query, values, { answered: resolve, failed: reject }) !== true;
-  });
-  if (!byPg) return answer;
-  session.leftToPg?.();
-  return session.client.query(untimed(session, query), values);
 }
 
 /** What the caller is told of a failure: where he asked, and if the connection is gone whether the statement may have run. */

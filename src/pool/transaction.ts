@@ -6,8 +6,10 @@ import type { Clock } from '../contracts/clock.ts';
 import { LeaseError, OptionError, StrayTransactionError, TransactionRolledBackError } from '../contracts/errors.ts';
 import { fullJitter } from '../foundation/backoff.ts';
 import { Opening } from '../pg/opening.ts';
-import { query as ask } from './face.ts';
+import { query as answered, isPromised } from './face.ts';
 import type { Lease, PoolLease } from './lease.ts';
+import { ask, notKept } from './lease-query.ts';
+import { isSubmittable } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
 import { strayInside } from './stray.ts';
 
@@ -96,8 +98,10 @@ class Work implements Transaction {
     this.#savepoint = depth === 0 ? undefined : `oxbow_${depth}`;
     this.query = ((query: never, values?: never, callback?: never): unknown => {
       const fault = this.#faultOf(query);
+      if (fault === undefined && isPromised(query, values, callback) && !isSubmittable(query))
+        return ask(lease, [query, values], lease.fault, this.#note);
       // The callback, if there is one, hears of it as of any other failure.
-      if (fault !== undefined) return ask(() => Promise.reject(fault), query, values, callback);
+      if (fault !== undefined) return answered(() => Promise.reject(fault), query, values, callback);
       const result: unknown = lease.query(query, values as never, callback as never);
       return result instanceof Promise ? this.#noted(result) : result;
     }) as Lease['query'];
@@ -212,10 +216,14 @@ class Work implements Transaction {
     try {
       return await result;
     } catch (error) {
-      this.#failure ??= error;
+      this.#note(error);
       throw error;
     }
   }
+
+  readonly #note = (failure: unknown): void => {
+    this.#failure ??= failure;
+  };
 
   #usedTooLate(): LeaseError {
     return new LeaseError('LEASE_RELEASED', this.#over ?? '');
@@ -287,14 +295,6 @@ async function within<T>(
     throw error instanceof TransactionRolledBackError ? notKept(work.failure) : error;
   }
   return value;
-}
-
-/** COMMIT was answered with ROLLBACK. */
-export function notKept(failure: unknown): TransactionRolledBackError {
-  return new TransactionRolledBackError(
-    'COMMIT was answered with ROLLBACK: a statement of the transaction had failed, so nothing of it was kept',
-    failure,
-  );
 }
 
 function mayTryAgain(error: unknown): boolean {
