@@ -81,9 +81,12 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const timeoutMs = request?.acquireTimeoutMs ?? this.#timeoutMs;
     if (timeoutMs === 0) return this.#refuseAtOnce();
     if (house.queue.length >= this.#maxWaiting) return this.#refuseFull();
-    return new Promise<L>((resolve) => {
-      this.#queue(request, timeoutMs, resolve as (outcome: Lease<S> | Refusal) => void);
+    const waiter = this.#waiter(request);
+    const promise = new Promise<L>((resolve) => {
+      waiter.settle = resolve as (outcome: Lease<S> | Refusal) => void;
     });
+    this.#queue(waiter, timeoutMs);
+    return promise;
   }
 
   /** Whoever says nothing of its own is not turned away at once. */
@@ -93,14 +96,20 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
 
   /** As `wait()`, for who needs no promise: `settle` is told in the turn of the hand-over. */
   stand(settle: (outcome: L | Refusal) => void): void {
-    this.#queue(undefined, this.#timeoutMs, settle as (outcome: Lease<S> | Refusal) => void);
+    const waiter = this.#waiter(undefined);
+    waiter.settle = settle as (outcome: Lease<S> | Refusal) => void;
+    this.#queue(waiter, this.#timeoutMs);
   }
 
-  #queue(request: Request | undefined, timeoutMs: number, settle: (outcome: Lease<S> | Refusal) => void): void {
+  #waiter(request: Request | undefined): Waiter<S> {
+    const { clock, ledger } = this.#house;
+    const now = clock.now();
+    return new Waiter<S>(now, request, now < ledger.silentUntil ? undefined : this.#asked(now));
+  }
+
+  #queue(waiter: Waiter<S>, timeoutMs: number): void {
     const house = this.#house;
-    const now = house.clock.now();
-    const origin = now < house.ledger.silentUntil ? undefined : this.#asked(now);
-    const waiter = new Waiter<S>(now, request, origin, settle);
+    const { request } = waiter;
     house.deadlines.join(waiter, timeoutMs);
     house.queue.push(waiter);
     house.counters.requestsQueued += 1;

@@ -30,6 +30,9 @@ export class Refusal {
   }
 }
 
+/** Until somebody is there to be told. */
+function unsettled(): void {}
+
 /**
  * One queued borrower. Lean on purpose: a hundred thousand of them may stand here. Its fields are declared and written in the
  * constructor: initialisers are a function of their own that V8 calls for each.
@@ -43,21 +46,16 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
   /** What the ledger noted when it was asked. */
   declare readonly origin: object | undefined;
   /** Whoever waits hears it; a refusal one microtask later than a lease. */
-  declare readonly settle: (outcome: Lease<S> | Refusal) => void;
+  declare settle: (outcome: Lease<S> | Refusal) => void;
 
-  constructor(
-    since: number,
-    request: Request | undefined,
-    origin: object | undefined,
-    settle: (outcome: Lease<S> | Refusal) => void,
-  ) {
+  constructor(since: number, request: Request | undefined, origin: object | undefined) {
     this.prev = null;
     this.next = null;
     this.alarm = null;
     this.since = since;
     this.request = request;
     this.origin = origin;
-    this.settle = settle;
+    this.settle = unsettled;
   }
 }
 
