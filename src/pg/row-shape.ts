@@ -2,8 +2,8 @@
 // result is what pg would make of it: the same keys in the same order, each value through the type parser that is asked for anew at each
 // execution. Reads no other message.
 
+import { type Reader, readerOf } from './column-readers.ts';
 import type { FieldClass, PgField, TypeParser, Types } from './shapes.ts';
-import { isWholeNumber, wholeNumber } from './whole-numbers.ts';
 
 /** Makes one row of the bytes behind the number of its columns; throws what a parser throws, and if its values do not end at `end`. */
 export type RowMaker = (bytes: Buffer, at: number, end: number, parsers: readonly TypeParser[]) => unknown;
@@ -11,7 +11,7 @@ export type RowMaker = (bytes: Buffer, at: number, end: number, parsers: readonl
 /** A row maker is compiled for what comes again; below that, and beyond so many columns, a loop is cheaper. */
 const USES_BEFORE_COMPILING = 3;
 const COMPILED_COLUMNS_MAX = 200;
-/** With which columns as whole numbers, and as objects or arrays. */
+/** With which columns read off the bytes, and as objects or arrays. */
 const VARIANTS_MAX = 8;
 
 /** Text as the wire has it: a kind of byte, four for a length, two for the number of columns. */
@@ -111,15 +111,16 @@ export class Shape {
   }
 
   /**
-   * Code is made once for each set of columns that are whole numbers, and found again: some bring new parsers with each query (Drizzle), and making
+   * Code is made once for each set of columns that are read off the bytes, and found again: some bring new parsers with each query (Drizzle), and making
    * code costs as much as a hundred rows.
    */
   #compiled(parsers: readonly TypeParser[], asArrays: boolean): RowMaker | undefined {
-    const whole = this.#columns.map(({ dataTypeID }, n) => isWholeNumber(dataTypeID, parsers[n] as TypeParser));
-    const key = `${asArrays} ${whole.join()}`;
+    const readers = this.#columns.map(({ dataTypeID }, n) => readerOf(dataTypeID, parsers[n] as TypeParser));
+    // A type has one reader or none.
+    const key = `${asArrays} ${readers.map((reader) => reader !== undefined).join()}`;
     let maker = this.#made.get(key);
     if (maker === undefined && !this.#made.has(key)) {
-      maker = compiled(this.#names, whole, asArrays);
+      maker = compiled(this.#names, readers, asArrays);
       if (this.#made.size < VARIANTS_MAX) this.#made.set(key, maker);
     }
     return maker;
@@ -200,8 +201,16 @@ function intoArray(columns: number): RowMaker {
 }
 
 /** One literal with the columns in their order. Undefined where the process forbids code from strings. */
-function compiled(names: readonly string[], whole: readonly boolean[], asArrays: boolean): RowMaker | undefined {
-  const value = (n: number): string => (whole[n] ? 'w(b, p, p + l)' : `q[${n}](b.utf8Slice(p, p + l))`);
+function compiled(
+  names: readonly string[],
+  readers: readonly (Reader | undefined)[],
+  asArrays: boolean,
+): RowMaker | undefined {
+  const own = [...new Set(readers)].filter((reader) => reader !== undefined);
+  const value = (n: number): string => {
+    const reader = readers[n];
+    return reader === undefined ? `q[${n}](b.utf8Slice(p, p + l))` : `r${own.indexOf(reader)}(b, p, p + l, q[${n}])`;
+  };
   const reads = names.map(
     (_, n) =>
       `l = b[p] << 24 | b[p + 1] << 16 | b[p + 2] << 8 | b[p + 3]; p += 4; let v${n} = null; ` +
@@ -215,10 +224,10 @@ function compiled(names: readonly string[], whole: readonly boolean[], asArrays:
   const check = `if (p !== e) throw new RangeError(${JSON.stringify(NOT_ITS_END)});\n`;
   try {
     const make = new Function(
-      'w',
+      ...own.map((_, k) => `r${k}`),
       `'use strict'; return (b, p, e, q) => { let l = 0;\n${reads.join('\n')}\n${check}return ${row}; };`,
     );
-    return make(wholeNumber) as RowMaker;
+    return make(...own) as RowMaker;
   } catch {
     return undefined;
   }
