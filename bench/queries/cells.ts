@@ -1,6 +1,6 @@
 // Which combinations are measured: those that the goals are about and a few beside them, or all of them.
 
-import { type Contender, LIMIT, LINE_UP, type Name } from './line-up.ts';
+import { BARE, type Contender, LIMIT, LINE_UP, type Name } from './line-up.ts';
 import { NAMES, type WorkloadName } from './workloads.ts';
 
 /** `local`: a Unix socket where the server has one. `away`: TCP, with half a millisecond added in each direction. */
@@ -84,6 +84,7 @@ export function takesPart(name: Contender, { workload, callers, transport }: Cel
   if (name === 'postgres.js, unsafe by default') return workload === 'byText';
   // Hundreds of milliseconds until an answer: no slice is long enough.
   if (name === 'slonik') return callers <= 100 && workload !== 'rows1000' && transport === 'local';
+  if (name === BARE) return workload === 'byKey' || workload === 'byText' || workload === 'transfer';
   if (name === 'pg-pool, pipeline') return transport !== 'away';
   // It ends a client at its first error; and it has no callers who wait for a connection.
   if (name === LIMIT) return workload !== 'errors' && callers < 1_000 && transport === 'local';

@@ -11,9 +11,13 @@ export const LINE_UP = [
   'postgres.js, unsafe by default',
   'Bun.sql',
   'slonik',
+  'limit: a bare socket',
 ] as const;
 
 export type Name = (typeof LINE_UP)[number];
+
+/** What Node can do with one statement at a time on a connection, if nothing else cost anything. */
+export const BARE: Name = 'limit: a bare socket';
 
 /** The limit: C, no pool, and of the rows it looks at none. A program of its own. */
 export const LIMIT = 'limit: pgbench';

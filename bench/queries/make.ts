@@ -14,6 +14,7 @@ const MAKE: Readonly<Record<Name, (target: Target) => Promise<Queries>>> = {
   'postgres.js': async (target) => (await import('./postgres-js.ts')).postgresJs(target, true),
   'postgres.js, unsafe by default': async (target) => (await import('./postgres-js.ts')).postgresJs(target, false),
   'Bun.sql': async (target) => (await import('./bun-sql.ts')).bunSql(target),
+  'limit: a bare socket': async (target) => (await import('./bare-socket.ts')).bareSocket(target),
   slonik: async (target) => (await import('./slonik.ts')).slonik(target),
 };
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { serverCpuUs } from '../../bench/lib/server-cpu.ts';
+import { takesPart } from '../../bench/queries/cells.ts';
 import { isOurs, LINE_UP } from '../../bench/queries/line-up.ts';
 import { make } from '../../bench/queries/make.ts';
 import { fill, NAMES, type Queries, WORKLOADS } from '../../bench/queries/workloads.ts';
@@ -24,6 +25,8 @@ for (const name of here) {
     const queries: Queries = await make(name, target);
     t.after(() => queries.end());
     for (const workload of NAMES) {
+      if (!takesPart(name, { workload, callers: 10, connections: 3, transport: 'local' }) && name.startsWith('limit'))
+        continue;
       const { ask, check } = WORKLOADS[workload];
       await Promise.all([1, 10, 57, 1_999].map(async (key) => check(queries, await ask(queries, key), key, true)));
     }
