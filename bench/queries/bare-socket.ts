@@ -91,6 +91,8 @@ export async function bareSocket({ config, connections }: Target): Promise<Queri
   const idle: Line[] = [];
   const waiting: ((line: Line) => void)[] = [];
   for (const client of clients) {
+    // It is cut at the end.
+    client.on('error', () => {});
     await client.connect();
     for (const [name, { text, values }] of Object.entries(STATEMENTS)) await client.query({ name, text, values });
     idle.push(new Line(client.connection.stream));
