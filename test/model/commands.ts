@@ -43,6 +43,8 @@ export type Command =
       readonly signal: boolean;
       /** The borrower gives back by itself after so long. */
       readonly holdMs: number | undefined;
+      /** As a query does: it stands in the queue itself, where it says nothing of its own and nobody is idle. */
+      readonly stands?: boolean;
     }
   | { readonly do: 'tryAcquire' }
   | { readonly do: 'release'; readonly which: number; readonly how: ReleaseHow }
@@ -131,6 +133,7 @@ const COMMANDS: readonly Word[] = [
       timeoutMs,
       signal: fc.boolean(),
       holdMs: fc.constantFrom(undefined, undefined, undefined, 0, 5, 60),
+      stands: fc.boolean(),
     }),
   },
   { name: 'tryAcquire', weight: 10, arbitrary: fc.constant({ do: 'tryAcquire' }) },

@@ -39,6 +39,8 @@ export const HAPPENINGS = [
   'asked through a probe',
   'a probe that did not open',
   'lost in silence',
+  'stood, and was handed a connection',
+  'stood, and was refused',
 ] as const;
 export type Happening = (typeof HAPPENINGS)[number];
 

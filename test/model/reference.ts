@@ -22,6 +22,8 @@ export interface Ask {
   error: unknown;
   /** When a later borrower was served although this one had not heard yet. */
   overtakenAt: number | undefined;
+  /** By one who stands: it hears of its turn sooner than a promise is kept. */
+  overtakenByStanding: boolean;
   /** Time lost to a blocked loop while it waited. */
   blockedMs: number;
   /** How many waited already, how the pool stood, when it asked. */
@@ -167,6 +169,7 @@ export class Reference {
       settledAt: 0,
       error: undefined,
       overtakenAt: undefined,
+      overtakenByStanding: false,
       blockedMs: 0,
       ahead: this.queue.length,
     };
@@ -174,14 +177,19 @@ export class Reference {
     return ask;
   }
 
-  served(ask: Ask, lease: ScriptedLease): void {
+  served(ask: Ask, lease: ScriptedLease, standing = false): void {
     this.#settle(ask, 'granted');
-    const sameTurn = this.#rules.nosy !== undefined && ask.overtakenAt === this.#now();
+    // Who stands hears in the turn of the hand-over, whoever has a promise a little later.
+    const sameTurn = (this.#rules.nosy !== undefined || ask.overtakenByStanding) && ask.overtakenAt === this.#now();
     if (ask.overtakenAt !== undefined && !sameTurn)
       this.complain(`borrower ${ask.id} was overtaken at ${ask.overtakenAt}`);
     if (ask.signal?.aborted) this.complain(`borrower ${ask.id} was served after its abort`);
     if (!ask.nosy) {
-      for (const earlier of this.queue) if (earlier.id < ask.id) earlier.overtakenAt ??= this.#now();
+      for (const earlier of this.queue) {
+        if (earlier.id > ask.id || earlier.overtakenAt !== undefined) continue;
+        earlier.overtakenAt = this.#now();
+        earlier.overtakenByStanding = standing;
+      }
     }
     this.#lent(lease);
   }

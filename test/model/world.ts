@@ -7,6 +7,7 @@ import { type EngineEvents, noEvents } from '../../src/contracts/events.ts';
 import type { LeaseRecord, Ledger } from '../../src/contracts/ledger.ts';
 import { Engine } from '../../src/core/engine.ts';
 import type { Hooks, Ports } from '../../src/core/household.ts';
+import { Refusal } from '../../src/core/wait-queue.ts';
 import {
   type Behaviour,
   type ScriptedCall,
@@ -367,7 +368,7 @@ export class World {
       tell(...args);
       if (this.#nosyLeft === 0) return;
       this.#nosyLeft -= 1;
-      this.#ask(200, undefined, 5, true);
+      this.#ask(200, undefined, 5, { nosy: true });
     };
     return { ...events, [nosy]: asking };
   }
@@ -453,23 +454,54 @@ export class World {
 
   // Borrowers.
 
-  #ask(timeoutMs: number | undefined, signal: AbortSignal | undefined, holdMs: number | undefined, nosy = false): void {
+  #ask(
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+    holdMs: number | undefined,
+    { nosy = false, stands = false }: { nosy?: boolean; stands?: boolean | undefined } = {},
+  ): void {
     const { reference } = this;
     const ask = reference.asked(timeoutMs ?? this.setup.acquireTimeoutMs, signal, holdMs, nosy);
+    if (stands && timeoutMs === undefined && signal === undefined && this.#stand(ask)) return;
     this.engine.acquire({ acquireTimeoutMs: timeoutMs, signal, label: `borrower ${ask.id}` }).then(
       (lease) => this.#receive(ask, lease),
       (error: unknown) => reference.turnedAway(ask, error),
     );
   }
 
-  #receive(ask: Ask, lease: ScriptedLease): void {
-    this.reference.served(ask, lease);
+  /** As a query does. False if it cannot simply wait now. */
+  #stand(ask: Ask): boolean {
+    const { engine, reference } = this;
+    const lease = engine.takeAtOnce();
+    if (lease !== undefined) {
+      this.#receive(ask, lease, true);
+      return true;
+    }
+    let told = 0;
+    return engine.stand((outcome) => {
+      told += 1;
+      if (told > 1) reference.complain(`borrower ${ask.id} was told ${told} times`);
+      if (outcome instanceof Refusal) {
+        reference.happens('stood, and was refused');
+        reference.turnedAway(ask, outcome.error);
+      } else {
+        reference.happens('stood, and was handed a connection');
+        this.#receive(ask, outcome, true);
+      }
+    });
+  }
+
+  #receive(ask: Ask, lease: ScriptedLease, standing = false): void {
+    this.reference.served(ask, lease, standing);
     this.#inspect(lease);
-    if (ask.holdMs === 0) this.#release(lease, 'clean');
+    const giveBack = (): void => {
+      if (!lease.released) this.#release(lease, 'clean');
+    };
+    // No query is answered in the turn in which it is sent.
+    if (ask.holdMs === 0 && standing) queueMicrotask(giveBack);
+    else if (ask.holdMs === 0) giveBack();
     else if (ask.holdMs !== undefined) {
-      this.clock.timer(ask.holdMs, () => {
-        if (!lease.released) this.#release(lease, 'clean');
-      });
+      this.clock.timer(ask.holdMs, giveBack);
     }
   }
 
@@ -568,7 +600,8 @@ export class World {
     switch (command.do) {
       case 'acquire': {
         const signal = command.signal ? this.#signal() : undefined;
-        for (let n = 0; n < command.count; n += 1) this.#ask(command.timeoutMs, signal, command.holdMs);
+        const { count, holdMs, stands, timeoutMs } = command;
+        for (let n = 0; n < count; n += 1) this.#ask(timeoutMs, signal, holdMs, { stands });
         return;
       }
       case 'tryAcquire': {
