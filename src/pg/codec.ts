@@ -9,7 +9,7 @@ import type { CodecQuery } from './codec-query.ts';
 import type { Exchange } from './exchange.ts';
 import { Frames, HEADER, isLength } from './frames.ts';
 import type { PgParts } from './known-pg.ts';
-import { readBy } from './lean-socket.ts';
+import { giveStream, readBy } from './lean-socket.ts';
 import type { Outgoing } from './outgoing.ts';
 import { Shape } from './row-shape.ts';
 import type { PgConnection, PgInternals } from './shapes.ts';
@@ -32,7 +32,7 @@ export class Codec {
   readonly #out: Outgoing;
   readonly #pgReads: Listener;
   readonly #encrypted: boolean;
-  /** What it reads is gone with the next read, and pg has to be told of it as of "data". */
+  /** What it reads is gone with the next read, and pg has it from the stream. */
   readonly #lean: boolean;
   readonly #frames = new Frames();
   /** The query whose reply is being read; undefined: pg has the socket. */
@@ -105,27 +105,37 @@ export class Codec {
     this.#current?.forgo();
   }
 
-  #data(bytes: Buffer, end: number): void {
+  /** False if the stream has enough for now. */
+  #data(bytes: Buffer, end: number): boolean {
     let at = 0;
     try {
       if (this.#current !== undefined)
         at = this.#cut === undefined ? this.#read(bytes, 0, end) : this.#complete(bytes, end);
+      if (this.#lean && at > 0 && this.#stream.listenerCount('data') > 1) this.#letHear(bytes, at);
       // The reply is over: what follows is for whoever has the socket now.
-      if (at < end) this.#leave(bytes, at, end);
+      return at === end || this.#leave(bytes, at, end);
     } catch (error) {
       // Nobody knows what would come next.
       const why = error instanceof Error ? error.message : String(error);
       this.#stream.destroy(new Error(`the server's reply could not be read: ${why}`));
+      return true;
     }
   }
 
-  #leave(bytes: Buffer, at: number, end: number): void {
-    const part = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
-    const rest = this.#lean ? Buffer.from(part) : part;
+  /** Whoever else listens to all that comes hears of the codec's part as well; it is not in the stream. */
+  #letHear(bytes: Buffer, end: number): void {
+    const part = Buffer.from(bytes.subarray(0, end));
+    for (const listener of this.#stream.listeners('data'))
+      if (listener !== this.#pgReads) listener.call(this.#stream, part);
+  }
+
+  #leave(bytes: Buffer, at: number, end: number): boolean {
+    const rest = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
     // Ahead: pg begins its next statement in the middle of this.
     this.#frames.count(rest);
-    if (this.#lean) this.#stream.emit('data', rest);
-    else this.#pgReads(rest);
+    if (this.#lean) return giveStream(this.#stream, rest);
+    this.#pgReads(rest);
+    return true;
   }
 
   /** The rest of a message that was cut, and what comes after it; returns where the reply ended. */

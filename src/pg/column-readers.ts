@@ -64,7 +64,8 @@ export function readerOf(dataTypeID: number, parser: TypeParser): Reader | undef
   looked.set(parser, known);
   let own = known.get(kind);
   if (own === undefined) {
-    own = kind.isOwn(String(parser));
+    // What it shows is not always what it says of itself.
+    own = kind.isOwn(Function.prototype.toString.call(parser));
     known.set(kind, own);
   }
   return own ? kind.reader : undefined;

@@ -7,9 +7,9 @@ import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contr
 import type { Engine } from '../core/engine.ts';
 import { Refusal } from '../core/wait-queue.ts';
 import type { PgSession } from '../pg/session.ts';
+import { failureOf } from './failure.ts';
 import type { PoolLease } from './lease.ts';
 import {
-  failureOf,
   isSubmittable,
   type Limits,
   limitsOf,
@@ -102,11 +102,19 @@ class PlainQuery {
  * whoever gives the connection back.
  */
 function isInert([query, given]: QueryArguments): boolean {
-  const values: unknown =
-    given || (typeof query === 'object' && query !== null ? Reflect.get(query, 'values') : undefined);
+  try {
+    return areInert(given || (typeof query === 'object' && query !== null ? Reflect.get(query, 'values') : undefined));
+  } catch {
+    // Looking at them calls somebody; it is thrown again when they are needed.
+    return false;
+  }
+}
+
+function areInert(values: unknown): boolean {
   if (!values) return true;
   if (!Array.isArray(values)) return false;
-  for (const value of values) {
+  for (let n = 0; n < values.length; n += 1) {
+    const value: unknown = values[n];
     if (typeof value === 'object' && value !== null && !Buffer.isBuffer(value)) return false;
     if (typeof value === 'function' || typeof value === 'symbol') return false;
   }
@@ -152,7 +160,13 @@ export class PoolQuery {
     const plain = new PlainQuery(args, began);
     const lease = this.#engine.takeAtOnce();
     if (lease !== undefined) return this.#with(plain, lease);
-    return this.#stands(plain) ? this.#told(plain) : this.#engine.acquire().then((lent) => this.#with(plain, lent));
+    return this.#stands(plain) ? this.#told(plain) : this.#afterWaiting(plain);
+  }
+
+  async #afterWaiting(plain: PlainQuery): Promise<pg.QueryResult> {
+    const lease = await this.#engine.acquire();
+    // Awaited here: what fails at once would else be told before anybody listens, and lead to nobody.
+    return await this.#with(plain, lease);
   }
 
   #with(plain: PlainQuery, lease: PoolLease): Promise<pg.QueryResult> {

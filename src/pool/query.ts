@@ -2,13 +2,13 @@
 // is cancelled behind the caller's back; how that is done is the session's business.
 
 import type pg from 'pg';
-import { ConnectionLostError, isOxbowError, OptionError, QueryTimeoutError } from '../contracts/errors.ts';
+import { OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
 import { didYouMean, slipOf } from '../core/spelling.ts';
 import { timeLeft } from '../foundation/time-left.ts';
-import { neverRan } from '../pg/classify.ts';
 import type { Answer } from '../pg/codec-query.ts';
 import type { PgSession } from '../pg/session.ts';
+import { failureOf } from './failure.ts';
 
 /** pg's query config, and what the pool adds to it. */
 export interface QueryOptions extends pg.QueryConfig {
@@ -35,14 +35,20 @@ export type QueryArguments = readonly [query: unknown, values?: unknown];
 export function limitsOf(query: unknown, defaultTimeoutMs: number): Limits {
   if (typeof query !== 'object' || query === null)
     return defaultTimeoutMs === Infinity ? UNLIMITED : { timeoutMs: defaultTimeoutMs, signal: undefined };
-  const { timeoutMs, signal, idempotent } = query as QueryOptions;
+  const { timeoutMs, signal, idempotent, name, types } = query as QueryOptions;
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new OptionError('timeoutMs', timeoutMs, 'a number of milliseconds above 0, or Infinity');
   }
   if (signal !== undefined && !isSignal(signal)) throw new OptionError('signal', signal, 'an AbortSignal');
   if (idempotent !== undefined && typeof idempotent !== 'boolean')
     throw new OptionError('idempotent', idempotent, 'true or false');
-  if (!isSubmittable(query)) refuseSlips(query);
+  if (!isSubmittable(query)) {
+    refuseSlips(query);
+    // pg would find out in the middle of sending, or of reading the reply, where it can tell nobody.
+    if (name && typeof name !== 'string') throw new OptionError('name', name, 'a text');
+    if (types && typeof types.getTypeParser !== 'function')
+      throw new OptionError('types', types, 'an object with a function getTypeParser');
+  }
   const limitMs = timeoutMs ?? pgTimeoutOf(query) ?? defaultTimeoutMs;
   return limitMs === Infinity && signal === undefined ? UNLIMITED : { timeoutMs: limitMs, signal };
 }
@@ -210,30 +216,6 @@ async function withLimits(
     note?.(failure);
     throw failure;
   }
-}
-
-/** What the caller is told of a failure: where he asked, and if the connection is gone whether the statement may have run. */
-export function failureOf(
-  session: PgSession,
-  error: unknown,
-  sentBefore: number,
-  signal: AbortSignal | undefined,
-): unknown {
-  // It was made where the reply is read. As in pg, what was thrown that cannot be told where it was asked for fails by that.
-  if (!isOxbowError(error) && error !== signal?.reason) {
-    try {
-      Error.captureStackTrace(error as object, failureOf);
-    } catch (thrown) {
-      return thrown;
-    }
-  }
-  if (session.status !== 'lost' || error instanceof ConnectionLostError || error === signal?.reason) return error;
-  const why = error instanceof Error ? error.message : String(error);
-  const mayHaveExecuted = session.sent !== sentBefore && !neverRan(error);
-  const text = mayHaveExecuted
-    ? `the connection was lost while a query ran: ${why}; the query may have been executed`
-    : `the connection was lost before the query was sent: ${why}; the query was not executed`;
-  return new ConnectionLostError(text, mayHaveExecuted, error);
 }
 
 export function isSubmittable(query: unknown): query is pg.Submittable {

@@ -7,6 +7,7 @@ import { LeaseError, OptionError, StrayTransactionError, TransactionRolledBackEr
 import { fullJitter } from '../foundation/backoff.ts';
 import { Opening } from '../pg/opening.ts';
 import { query as answered, isPromised } from './face.ts';
+import { isAnswer } from './failure.ts';
 import type { Lease, PoolLease } from './lease.ts';
 import { ask, notKept } from './lease-query.ts';
 import { isSubmittable } from './query.ts';
@@ -222,7 +223,8 @@ class Work implements Transaction {
   }
 
   readonly #note = (failure: unknown): void => {
-    this.#failure ??= failure;
+    // What the server never saw, or had done before a parser threw, undoes nothing.
+    if (isAnswer(failure)) this.#failure ??= failure;
   };
 
   #usedTooLate(): LeaseError {
@@ -281,7 +283,11 @@ async function within<T>(
   const value = await settle(work, fn);
   // Whoever has asked nothing has nothing to commit.
   if (work.rolledBack || opening?.state === 'wanted') return value;
-  if (opening?.state === 'failed') throw opening.error;
+  if (opening?.state === 'failed') {
+    // Its first statement had brought that error, and was forgiven.
+    await work.undo().catch(() => {});
+    throw opening.error;
+  }
   if (lease.session.status === 'idle') {
     throw new StrayTransactionError(
       'COMMIT',
