@@ -50,6 +50,11 @@ export class Exchange {
     this.#unmute = undefined;
   }
 
+  /** No end of a reply was asked for: what is open goes on when whoever began it says so, and no sooner. */
+  get open(): boolean {
+    return this.#owed === 0;
+  }
+
   /** A statement went out, by others than pg, with the end of its reply asked for. */
   asked(): void {
     this.#owed += 1;

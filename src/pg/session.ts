@@ -213,6 +213,11 @@ export class PgSession implements Session {
     return this.#canceller.settle();
   }
 
+  /** A cursor or a COPY is open on it, which only its owner can continue or end; what is asked meanwhile waits for that. */
+  get heldOpen(): boolean {
+    return this.#outstanding.active && this.#exchange.open;
+  }
+
   /** A cancel under way. Nothing may be started before it has ended: it would hit that instead. */
   get settling(): Promise<boolean> | undefined {
     return this.#canceller.settling;

@@ -8,6 +8,7 @@ import { fullJitter } from '../foundation/backoff.ts';
 import { Opening } from '../pg/opening.ts';
 import { query as answered, isPromised } from './face.ts';
 import { isAnswer } from './failure.ts';
+import { endWhatIsOpen, keep } from './keep.ts';
 import type { Lease, PoolLease } from './lease.ts';
 import { ask, notKept } from './lease-query.ts';
 import { isSubmittable } from './query.ts';
@@ -154,6 +155,7 @@ class Work implements Transaction {
 
   /** Takes back what was done, whatever state it is in. */
   async undo(): Promise<void> {
+    await endWhatIsOpen(this.#lease.session);
     if (this.#savepoint === undefined) await this.#undoAll();
     else await this.#lease.query(`ROLLBACK TO SAVEPOINT ${this.#savepoint}; RELEASE SAVEPOINT ${this.#savepoint}`);
   }
@@ -182,7 +184,7 @@ class Work implements Transaction {
     try {
       await this.#lease.query(`SAVEPOINT oxbow_${this.#depth + 1}`);
       const value = await settle(inner, fn);
-      if (!inner.rolledBack) await this.#lease.query(`RELEASE SAVEPOINT oxbow_${this.#depth + 1}`);
+      if (!inner.rolledBack) await keep(this.#lease, `RELEASE SAVEPOINT oxbow_${this.#depth + 1}`, () => inner.undo());
       return value;
     } finally {
       if (this.#inner === inner) this.#inner = undefined;
@@ -296,7 +298,7 @@ async function within<T>(
     );
   }
   try {
-    await lease.query('COMMIT');
+    await keep(lease, 'COMMIT', () => work.undo());
   } catch (error) {
     throw error instanceof TransactionRolledBackError ? notKept(work.failure) : error;
   }
