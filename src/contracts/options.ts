@@ -171,8 +171,9 @@ export interface EngineOptions<C = unknown, P = unknown> {
 
   /**
    * Who speaks on the wire for `pool.query()`, `lease.query()` and `tx.query()`. `'auto'` (default; in `oxbow/pg` `'pg'`): the pool's own
-   * codec, two to three times as fast, wherever that can be no difference but speed: pg is one of the versions it was tested with, the client is
-   * its own unpatched one, and the statement an ordinary one; everywhere else, and for raw clients always, pg itself. `'pg'`: always pg.
+   * codec, on pg's connection and at half of pg's cost or less, wherever that can be no difference but speed: pg is one of the versions it was tested
+   * with, the client is its own unpatched one, and the statement an ordinary one; everywhere else, and for raw clients always, pg itself
+   * (docs/guides/speed.md has the list). `'pg'`: always pg. `snapshot().speaker` and `stats().queriesByCodec` tell who does.
    */
   speaker?: 'auto' | 'pg' | undefined;
 

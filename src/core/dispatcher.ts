@@ -80,7 +80,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     const house = this.#house;
     const timeoutMs = request?.acquireTimeoutMs ?? this.#timeoutMs;
     if (timeoutMs === 0) return this.#refuseAtOnce();
-    if (house.queue.length >= this.#maxWaiting) return this.#refuseFull();
+    if (house.queue.length >= this.#maxWaiting)
+      return this.#refuse('queue-full', queueFullError(house.snapshot(), this.#maxWaiting));
     const waiter = this.#waiter(request);
     const promise = new Promise<L>((resolve) => {
       waiter.settle = resolve as (outcome: Lease<S> | Refusal) => void;
@@ -277,10 +278,6 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   #asked(now: number): object | undefined {
     const { ledger, queue } = this.#house;
     return ledger.asked(queue.length, now);
-  }
-
-  #refuseFull(): Promise<never> {
-    return this.#refuse('queue-full', queueFullError(this.#house.snapshot(), this.#maxWaiting));
   }
 
   /** In one turn: the waiter leaves the queue and has the connection. It was alive: the dead are not in the queue. */

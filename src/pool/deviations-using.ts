@@ -55,6 +55,14 @@ export const using: readonly Deviation[] = [
     test: 'a query that was not sent when its connection died goes to another one',
   },
   {
+    id: 'values-read',
+    pg: 'pool.query reads the text and the values of a query a turn later',
+    ours: 'where a connection is idle, in the call; else when it is the query’s turn',
+    why: 'it is sent in the turn in which it is asked for',
+    doors: BOTH,
+    test: 'what is changed after the call does not reach a query that was sent',
+  },
+  {
     id: 'connection-lost',
     pg: 'a query whose connection dies gets the driver’s error',
     ours: 'a ConnectionLostError with the driver’s code, the cause, and whether the query may have been executed',

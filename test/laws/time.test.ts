@@ -37,6 +37,8 @@ function isReference(node: SyntaxNode, parent: SyntaxNode | undefined): boolean 
   if (parent === undefined) return true;
   // With an argument it is a moment that was given, not the present one.
   if (parent.type === 'NewExpression') return list(parent, 'arguments').length === 0;
+  // Counted from what it is given.
+  if (dotted(parent) === 'Date.UTC') return false;
   if (parent.type === 'MemberExpression') return parent.object === node || parent.computed === true;
   if (parent.type === 'Property') return parent.value === node || parent.computed === true;
   return parent.type !== 'PropertyDefinition' && parent.type !== 'MethodDefinition';

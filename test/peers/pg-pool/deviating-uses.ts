@@ -117,6 +117,21 @@ deviation('a query that was not sent when its connection died goes to another on
   ours: async (b) => assert.deepEqual((await unsent(b)).rows, [{ one: 1 }]),
 });
 
+/** What a query answers whose value is changed behind the call, with an idle connection. */
+async function changedBehind(b: Bench): Promise<unknown> {
+  const pool = b.pool({ max: 1 });
+  await pool.query('SELECT 1');
+  const values = [1];
+  const answer = pool.query('SELECT $1::int AS n', values);
+  values[0] = 2;
+  return (await answer).rows[0]?.n;
+}
+
+deviation('what is changed after the call does not reach a query that was sent', {
+  theirs: async (b) => assert.equal(await changedBehind(b), 2),
+  ours: async (b) => assert.equal(await changedBehind(b), 1),
+});
+
 /** The error of a query that kills its own connection. */
 function dies(b: Bench): Promise<Error> {
   const pool = b.pool();

@@ -54,7 +54,7 @@ export const psycopgMutants = [
   {
     name: 'psycopg: nobody reads that a COMMIT was answered with ROLLBACK',
     line: 'better 15',
-    file: 'src/pool/lease.ts',
+    file: 'src/pool/lease-query.ts',
     find: "result?.command === 'ROLLBACK'",
     replace: 'false',
     suites: ['peers/psycopg/server'],
