@@ -11,7 +11,7 @@ import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
-import { Refusal, type Request, Waiter } from './wait-queue.ts';
+import { Refusal, type Request, type Settle, type Standing, Waiter } from './wait-queue.ts';
 
 /** Here and not looked up: they are needed at every lend and return. */
 const { idle: IDLE, lent: LENT } = State;
@@ -84,7 +84,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
       return this.#refuse('queue-full', queueFullError(house.snapshot(), this.#maxWaiting));
     const waiter = this.#waiter(request);
     const promise = new Promise<L>((resolve) => {
-      waiter.settle = resolve as (outcome: Lease<S> | Refusal) => void;
+      waiter.who = resolve as Settle<S>;
     });
     this.#queue(waiter, timeoutMs);
     return promise;
@@ -95,10 +95,10 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     return this.#timeoutMs !== 0 && this.#house.queue.length < this.#maxWaiting;
   }
 
-  /** As `wait()`, for who needs no promise: `settle` is told in the turn of the hand-over. */
-  stand(settle: (outcome: L | Refusal) => void): void {
+  /** As `wait()`, for who needs no promise. */
+  stand(who: Standing<S, L>): void {
     const waiter = this.#waiter(undefined);
-    waiter.settle = settle as (outcome: Lease<S> | Refusal) => void;
+    waiter.who = who as Standing<S>;
     this.#queue(waiter, this.#timeoutMs);
   }
 

@@ -23,7 +23,7 @@ import { Retirement } from './retirement.ts';
 import { isSignal } from './signals.ts';
 import { Silence } from './silence.ts';
 import { Upkeep } from './upkeep.ts';
-import type { Refusal, Request } from './wait-queue.ts';
+import type { Request, Standing } from './wait-queue.ts';
 
 export interface EngineParts<S extends Session, L extends Lease<S>> {
   readonly settings: Settings;
@@ -98,14 +98,14 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
   }
 
   /**
-   * As `acquire()` where that needs a wait, and is answered in the very turn in which the connection is handed over, or by a refusal: no
+   * As `acquire()` where that needs a wait, and `who` is told in the very turn in which the connection is handed over, or of a refusal: no
    * promise lies between. False if nobody may simply wait now; then nothing was asked for.
    */
-  stand(settle: (outcome: L | Refusal) => void): boolean {
+  stand(who: Standing<S, L>): boolean {
     const house = this.#house;
     if (house.phase !== 'open' || this.#operator.trimmed || !this.#dispatcher.mayStand) return false;
     house.counters.requests += 1;
-    this.#dispatcher.stand(settle);
+    this.#dispatcher.stand(who);
     return true;
   }
 

@@ -30,6 +30,14 @@ export class Refusal {
   }
 }
 
+/** Who waits without a promise: is told in the turn of the hand-over. Itself, and no function of it, which would weigh as much as the waiter. */
+export interface Standing<S extends Session, L extends Lease<S> = Lease<S>> {
+  settle(outcome: L | Refusal): void;
+}
+
+/** Keeps the promise of whoever waits. */
+export type Settle<S extends Session> = (outcome: Lease<S> | Refusal) => void;
+
 /** Until somebody is there to be told. */
 function unsettled(): void {}
 
@@ -46,7 +54,7 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
   /** What the ledger noted when it was asked. */
   declare readonly origin: object | undefined;
   /** Whoever waits hears it; a refusal one microtask later than a lease. */
-  declare settle: (outcome: Lease<S> | Refusal) => void;
+  declare who: Settle<S> | Standing<S>;
 
   constructor(since: number, request: Request | undefined, origin: object | undefined) {
     this.prev = null;
@@ -55,7 +63,13 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
     this.since = since;
     this.request = request;
     this.origin = origin;
-    this.settle = unsettled;
+    this.who = unsettled;
+  }
+
+  settle(outcome: Lease<S> | Refusal): void {
+    const { who } = this;
+    if (typeof who === 'function') who(outcome);
+    else who.settle(outcome);
   }
 }
 

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contracts/errors.ts';
 import type { Engine } from '../core/engine.ts';
-import { Refusal } from '../core/wait-queue.ts';
+import { Refusal, type Standing } from '../core/wait-queue.ts';
 import type { PgSession } from '../pg/session.ts';
 import { failureOf } from './failure.ts';
 import type { PoolLease } from './lease.ts';
@@ -23,54 +23,75 @@ import { type Stray, strayBegin } from './stray.ts';
 const INSTEAD =
   'each pool.query() may run on another connection: use pool.transaction(), or pool.use() for several statements';
 
+/** Rejects a promise that is resolved with it, by the query: so that keeps one function, and not a second for what hardly ever happens. */
+class Failure {
+  readonly #query: PlainQuery;
+
+  constructor(query: PlainQuery) {
+    this.#query = query;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it is meant to be taken for a promise
+  then(_: unknown, reject: (query: PlainQuery) => void): void {
+    reject(this.#query);
+  }
+}
+
+/** Instead of an error: the codec could not, and pg has to. */
+const FOR_PG = Symbol('for pg');
+
+type Resolve = (result: pg.QueryResult | Failure) => void;
+
 /**
- * What most queries are: nothing limits them, and the codec speaks. One promise for the answer; the connection is back by the time it is there.
+ * What most queries are: nothing limits them, and the codec speaks. One promise for the answer; the connection is back by the time it is there. Lean
+ * on purpose: thousands of them may stand in the queue.
  */
-class PlainQuery {
-  readonly args: QueryArguments;
+class PlainQuery implements Standing<PgSession, PoolLease> {
+  readonly query: unknown;
+  readonly values: unknown;
   readonly began: number;
-  /** Rejected with the query itself, for a listener that may be one for all: it is asked what the caller is to be told. */
-  readonly answer: Promise<pg.QueryResult>;
-  /** Of its failure. */
-  error: unknown;
-  /** The connection that it was handed and on which pg has to speak. */
-  forPg: PoolLease | undefined;
+  #error: unknown;
   #lease: PoolLease | undefined;
   #sent = 0;
-  #resolve!: (result: pg.QueryResult) => void;
-  #reject!: (query: PlainQuery) => void;
+  /** Of the promise of its answer; that is rejected with this object, for a listener that is one for all. */
+  #resolve!: Resolve;
 
-  constructor(args: QueryArguments, began: number) {
-    this.args = args;
+  constructor(query: unknown, values: unknown, began: number) {
+    this.query = query;
+    this.values = values;
     this.began = began;
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+  }
+
+  /** The answer; `instead` is told of a failure, and what it gives or throws is the caller's. */
+  answer(instead: (query: PlainQuery) => Promise<pg.QueryResult>): Promise<pg.QueryResult> {
+    return new Promise<pg.QueryResult>((resolve) => {
+      this.#resolve = resolve as Resolve;
+    }).then(undefined, instead);
+  }
+
+  get args(): QueryArguments {
+    return [this.query, this.values];
   }
 
   /** False if pg has to speak; then nothing was done. */
   lent(lease: PoolLease): boolean {
-    const [query, values] = this.args;
     const { session } = lease;
     this.#sent = session.sent;
     this.#lease = lease;
     try {
       // A driver of somebody else's has sessions that speak through their client only.
-      if (session.speak?.(query, values, this) === true) return true;
+      return session.speak?.(this.query, this.values, this) === true;
     } catch (error) {
       this.failed(error);
       return true;
     }
-    this.#lease = undefined;
-    return false;
   }
 
-  /** As `lent()`, where whoever asked cannot be asked what to do instead. */
-  handed(lease: PoolLease): void {
-    if (this.lent(lease)) return;
-    this.forPg = lease;
-    this.#reject(this);
+  /** Its turn has come, or never will. */
+  settle(outcome: PoolLease | Refusal): void {
+    if (outcome instanceof Refusal) this.failed(outcome.error);
+    // Whoever asked cannot be asked here what to do instead.
+    else if (!this.lent(outcome)) this.failed(FOR_PG);
   }
 
   answered(result: pg.QueryResult): void {
@@ -79,15 +100,20 @@ class PlainQuery {
   }
 
   failed(error: unknown): void {
-    this.error = error;
-    this.#reject(this);
+    this.#error = error;
+    this.#resolve(new Failure(this));
+  }
+
+  /** The connection on which pg has to speak, if that is why it failed. */
+  get forPg(): PoolLease | undefined {
+    return this.#error === FOR_PG ? this.#lease : undefined;
   }
 
   /** What the caller is told; the connection is given back. */
   failure(): unknown {
     const lease = this.#lease;
-    if (lease === undefined) return this.error;
-    const failure = failureOf(lease.session, this.error, this.#sent, undefined);
+    if (lease === undefined) return this.#error;
+    const failure = failureOf(lease.session, this.#error, this.#sent, undefined);
     this.#giveBack();
     return failure;
   }
@@ -101,7 +127,7 @@ class PlainQuery {
  * Whether turning the values into parameters calls nobody's code, which might ask in whose context it runs: then it may be done in that of
  * whoever gives the connection back.
  */
-function isInert([query, given]: QueryArguments): boolean {
+function isInert({ query, values: given }: PlainQuery): boolean {
   try {
     return areInert(given || (typeof query === 'object' && query !== null ? Reflect.get(query, 'values') : undefined));
   } catch {
@@ -142,8 +168,7 @@ export class PoolQuery {
     this.#queryTimeoutMs = limits.queryTimeoutMs;
   }
 
-  run(args: QueryArguments): Promise<pg.QueryResult> {
-    const [query] = args;
+  run(query: unknown, values: unknown): Promise<pg.QueryResult> {
     let limits: Limits;
     let stray: Stray | undefined;
     try {
@@ -156,41 +181,32 @@ export class PoolQuery {
     }
     const began = this.#clock.now();
     if (stray !== undefined || limits !== UNLIMITED || isSubmittable(query))
-      return this.#patient(args, limits, stray, began);
-    const plain = new PlainQuery(args, began);
+      return this.#patient([query, values], limits, stray, began);
+    const plain = new PlainQuery(query, values, began);
+    const answer = plain.answer(this.#instead);
     const lease = this.#engine.takeAtOnce();
-    if (lease !== undefined) return this.#with(plain, lease);
-    return this.#stands(plain) ? this.#told(plain) : this.#afterWaiting(plain);
+    if (lease !== undefined) return plain.lent(lease) ? answer : this.#byPg(plain, lease);
+    if (this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
+    return this.#afterWaiting(plain, answer);
   }
 
-  async #afterWaiting(plain: PlainQuery): Promise<pg.QueryResult> {
+  async #afterWaiting(plain: PlainQuery, answer: Promise<pg.QueryResult>): Promise<pg.QueryResult> {
     const lease = await this.#engine.acquire();
     // Awaited here: what fails at once would else be told before anybody listens, and lead to nobody.
-    return await this.#with(plain, lease);
+    return plain.lent(lease) ? await answer : await this.#byPg(plain, lease);
   }
 
-  #with(plain: PlainQuery, lease: PoolLease): Promise<pg.QueryResult> {
-    return plain.lent(lease) ? this.#told(plain) : this.#patient(plain.args, UNLIMITED, undefined, plain.began, lease);
+  #byPg({ args, began }: PlainQuery, lease: PoolLease): Promise<pg.QueryResult> {
+    return this.#patient(args, UNLIMITED, undefined, began, lease);
   }
 
-  /** By a listener of its own, in which the error can still be told by whom it was asked for, and whatever is tried next is that one's. */
-  #told({ answer }: PlainQuery): Promise<pg.QueryResult> {
-    return answer.then(undefined, this.#instead);
-  }
-
-  /** It waits in the queue itself, where nothing but the codec is going to be asked. */
-  #stands(plain: PlainQuery): boolean {
-    if (!this.#codecSpeaks() || !isInert(plain.args)) return false;
-    return this.#engine.stand((outcome) => {
-      if (outcome instanceof Refusal) plain.failed(outcome.error);
-      else plain.handed(outcome);
-    });
-  }
-
-  /** Where the codec could not, or it failed. */
+  /**
+   * Where the codec could not, or it failed. A listener of the caller's own call: in it the error can still be told by whom it was asked for, and
+   * whatever is tried next is that one's.
+   */
   readonly #instead = (plain: PlainQuery): Promise<pg.QueryResult> => {
     const { args, began, forPg } = plain;
-    if (forPg !== undefined) return this.#patient(args, UNLIMITED, undefined, began, forPg);
+    if (forPg !== undefined) return this.#byPg(plain, forPg);
     const failure = plain.failure();
     if (!this.#goesOn(failure, args, this.#clock.now() - began)) throw failure;
     return this.#patient(args, UNLIMITED, undefined, began);

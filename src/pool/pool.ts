@@ -82,8 +82,8 @@ export class Pool extends Base implements AsyncDisposable {
     });
     method('query', function query(text: unknown, values?: unknown, callback?: face.QueryCallback) {
       const queries = this.#queries;
-      if (face.isPromised(text, values, callback)) return queries.run([text, values]);
-      return face.query((args) => queries.run(args), text, values, callback);
+      if (face.isPromised(text, values, callback)) return queries.run(text, values);
+      return face.query(([asked, given]) => queries.run(asked, given), text, values, callback);
     });
     method('end', function end(callback?: face.EndCallback) {
       return face.end(this.#endOnce(), callback);

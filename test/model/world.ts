@@ -478,7 +478,7 @@ export class World {
       return true;
     }
     let told = 0;
-    return engine.stand((outcome) => {
+    const settle = (outcome: ScriptedLease | Refusal): void => {
       told += 1;
       if (told > 1) reference.complain(`borrower ${ask.id} was told ${told} times`);
       if (outcome instanceof Refusal) {
@@ -488,7 +488,8 @@ export class World {
         reference.happens('stood, and was handed a connection');
         this.#receive(ask, outcome, true);
       }
-    });
+    };
+    return engine.stand({ settle });
   }
 
   #receive(ask: Ask, lease: ScriptedLease, standing = false): void {
