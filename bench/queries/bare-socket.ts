@@ -42,12 +42,35 @@ function execution(statement: keyof typeof STATEMENTS, values: readonly number[]
 }
 
 const SYNC = message('S');
+const COMMIT = Buffer.concat([execution('commit', []), SYNC]);
+const BEGIN = execution('begin', []);
+
+/** As wide as a key can be: all but the digits is written once. */
+const DIGITS = 10;
+
+/** A query by key whose message is ready but for the key. */
+class ByKey {
+  readonly bytes: Buffer = Buffer.concat([execution('by_key', [10 ** (DIGITS - 1)]), SYNC]);
+  readonly #at: number = this.bytes.indexOf(String(10 ** (DIGITS - 1)));
+
+  /** With zeros in front, which change no number. */
+  of(aid: number): Buffer {
+    let rest = aid;
+    for (let at = this.#at + DIGITS - 1; at >= this.#at; at -= 1) {
+      this.bytes[at] = 0x30 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    }
+    return this.bytes;
+  }
+}
+
 /** ReadyForQuery is the last message of a reply: six bytes. */
 const READY = 6;
 const HEADER = 5;
 
 class Line {
   readonly #socket: Duplex;
+  readonly byKey: ByKey = new ByKey();
   #read: Buffer | undefined;
   #resolve: ((reply: Buffer) => void) | undefined;
 
@@ -103,16 +126,15 @@ export async function bareSocket({ config, connections }: Target): Promise<Queri
     if (next === undefined) idle.push(line);
     else next(line);
   };
-  const one = async (bytes: Buffer): Promise<Buffer> => {
-    const line = await take();
-    const reply = await line.ask(bytes);
-    give(line);
-    return reply;
-  };
   const unknown = (): never => {
     throw new Error('no workload of this limit');
   };
-  const byKey = (aid: number): Promise<Buffer> => one(Buffer.concat([execution('by_key', [aid]), SYNC]));
+  const byKey = async (aid: number): Promise<Buffer> => {
+    const line = idle.pop() ?? (await take());
+    const reply = await line.ask(line.byKey.of(aid));
+    give(line);
+    return reply;
+  };
   return {
     select1: unknown,
     byKey,
@@ -123,10 +145,10 @@ export async function bareSocket({ config, connections }: Target): Promise<Queri
     failing: unknown,
     async transfer(aid, delta) {
       const line = await take();
-      await line.ask(Buffer.concat([execution('begin', []), execution('update', [delta, aid]), SYNC]));
-      const found = await line.ask(Buffer.concat([execution('by_key', [aid]), SYNC]));
+      await line.ask(Buffer.concat([BEGIN, execution('update', [delta, aid]), SYNC]));
+      const found = await line.ask(line.byKey.of(aid));
       await line.ask(Buffer.concat([execution('insert', [aid, delta]), SYNC]));
-      await line.ask(Buffer.concat([execution('commit', []), SYNC]));
+      await line.ask(COMMIT);
       give(line);
       return found;
     },

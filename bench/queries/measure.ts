@@ -177,7 +177,7 @@ export class Measurement {
       await ask(name, opening);
       await ask(name, { what: 'warm', queries: Math.ceil(plan.warm / weightOf(cell)), ms: WARM_MS });
     }
-    for (let round = 0; round < plan.rounds; round += 1) {
+    for (let round = 0; round < plan.rounds * pace.often; round += 1) {
       for (let place = 0; place < names.length; place += 1) {
         const name = names[(place + round) % names.length];
         if (name === undefined) continue;

@@ -4,7 +4,7 @@ import { getPriority } from 'node:os';
 import type { Bench, Report, RunOptions } from '../lib/bench.ts';
 import { conditions, conditionsText } from '../lib/conditions.ts';
 import { figure, median } from '../lib/statistics.ts';
-import { ALL, DEFAULT, keyOf } from './cells.ts';
+import { ALL, DEFAULT, keyOf, OFTENEST } from './cells.ts';
 import { rowsOf } from './figures.ts';
 import { goalsOf, tooNoisy } from './goals.ts';
 import { type Contender, LIMIT, LINE_UP } from './line-up.ts';
@@ -87,7 +87,7 @@ async function run(options: RunOptions): Promise<Report> {
         conditionsText(before),
         `- ${[...programs, `priority (nice) ${priority}`].join(', ')}`,
         `- ${server.text}`,
-        `- ${plan.generations * plan.rounds} slices of each contestant in each cell, in ${plan.generations} generation${plan.generations === 1 ? '' : 's'} of processes; ${otherWork(measured)}`,
+        `- ${plan.generations * plan.rounds} to ${plan.generations * plan.rounds * OFTENEST} slices of each contestant in a cell, in ${plan.generations} generation${plan.generations === 1 ? '' : 's'} of processes; ${otherWork(measured)}`,
         ...(absent.length > 0 ? [`- not here: ${absent.join('; ')}`] : []),
       ].join('\n'),
       METHOD,
