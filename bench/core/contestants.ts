@@ -2,19 +2,21 @@
 
 import type { Clock } from '../../src/contracts/clock.ts';
 import type { Contestant } from '../lib/contestant.ts';
-import { Limit } from '../lib/limit.ts';
+import { ClockedLimit, Limit } from '../lib/limit.ts';
 import { Ours } from '../lib/ours.ts';
 import { GenericPool, PgPool, Tarn } from '../lib/peers.ts';
 
 const CONTESTANTS = {
   ours: (clock?: Clock): Contestant => new Ours(clock && { clock }),
   'ours again': (clock?: Clock): Contestant => new Ours(clock && { clock }),
+  'ours, dev': (clock?: Clock): Contestant => new Ours({ ...(clock && { clock }), dev: true }),
   'pg-pool': (): Contestant => new PgPool(),
   'pg-pool, connectionTimeoutMillis 30000': (): Contestant => new PgPool({ connectionTimeoutMillis: 30_000 }),
   'pg-pool, idleTimeoutMillis 0': (): Contestant => new PgPool({ idleTimeoutMillis: 0 }),
   'generic-pool': (): Contestant => new GenericPool(),
   tarn: (): Contestant => new Tarn(),
   'limit: one awaited promise': (): Contestant => new Limit(),
+  'limit: one awaited promise, two looks at the clock': (): Contestant => new ClockedLimit(),
 };
 
 export type Name = keyof typeof CONTESTANTS;

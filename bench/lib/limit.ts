@@ -1,6 +1,7 @@
 // The physical limit of any pool that answers with a promise: a stack of connections, a ring of waiters, one promise a request.
 // It checks nothing, counts nothing and has no deadline.
 
+import { systemClock } from '../../src/foundation/system-clock.ts';
 import { FakeConnection, type Lendable } from './connection.ts';
 import { type Contestant, MAX } from './contestant.ts';
 
@@ -44,5 +45,21 @@ export class Limit implements Contestant<FakeConnection> {
     }
     this.#ring[this.#tail & (this.#ring.length - 1)] = resolve;
     this.#tail += 1;
+  }
+}
+
+/** The same, but the clock is looked at when a connection is asked for and when it comes back: whoever has deadlines, or knows how long each was out, does. */
+export class ClockedLimit extends Limit {
+  askedAt = 0;
+  backAt = 0;
+
+  override acquire(): Promise<FakeConnection> {
+    this.askedAt = systemClock.now();
+    return super.acquire();
+  }
+
+  override release(connection: FakeConnection): void {
+    this.backAt = systemClock.now();
+    super.release(connection);
   }
 }

@@ -40,10 +40,10 @@ export class Ours implements Contestant<Lease> {
   readonly pool: Pool;
   readonly connections: readonly FakeConnection[];
 
-  constructor(options: { clock?: Clock; acquireTimeoutMs?: number } = {}) {
+  constructor(options: { clock?: Clock; acquireTimeoutMs?: number; dev?: boolean } = {}) {
     const driver = new InstantDriver();
     this.connections = driver.connections;
-    this.pool = new Pool({ clock: systemClock, ...options, driver, max: MAX, dev: false });
+    this.pool = new Pool({ clock: systemClock, dev: false, ...options, driver, max: MAX });
   }
 
   acquire(request?: AcquireOptions): Promise<Lease> {
