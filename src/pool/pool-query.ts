@@ -182,7 +182,8 @@ export class PoolQuery {
     const began = this.#clock.now();
     if (stray !== undefined || limits !== UNLIMITED || isSubmittable(query))
       return this.#patient([query, values], limits, stray, began);
-    const plain = new PlainQuery(query, values, began);
+    // Whole milliseconds need no box on the heap.
+    const plain = new PlainQuery(query, values, Math.floor(began));
     const answer = plain.answer(this.#instead);
     const lease = this.#engine.takeAtOnce();
     if (lease !== undefined) return plain.lent(lease) ? answer : this.#byPg(plain, lease);
