@@ -57,7 +57,7 @@ test('a value is turned into a parameter in the context of whoever asked', async
 });
 
 test('whoever replaces query() while queries wait is called in the context of each', async (t) => {
-  const pool = withPool(t, { ...server.config, max: 1 });
+  const pool = withPool(t, { ...server.config, max: 1, speaker: 'auto' });
   await pool.query('SELECT 1');
   const { queriesByCodec } = pool.stats();
   assert.equal(queriesByCodec, 1);
