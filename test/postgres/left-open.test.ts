@@ -18,12 +18,12 @@ interface Fixture {
   count(): Promise<number>;
 }
 
-async function fixture(t: TestContext, speaker: 'auto' | 'pg'): Promise<Fixture> {
+async function fixture(t: TestContext, speaker: 'auto' | 'pg', returnTimeoutMs = 300): Promise<Fixture> {
   const table = freshName().replaceAll('-', '_');
   await admin.query(`CREATE TABLE ${table} (n int)`);
   const { logger, said } = reports();
   return {
-    pool: withPool(t, { ...server.config, speaker, max: 1, returnTimeoutMs: 300, logger }),
+    pool: withPool(t, { ...server.config, speaker, max: 1, returnTimeoutMs, logger }),
     table,
     said,
     count: async () => (await admin.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`)).rows[0]?.n ?? -1,
@@ -84,7 +84,7 @@ for (const speaker of ['auto', 'pg'] as const) {
   });
 
   test(`a cursor that is read to its end, though nobody waits for that, is not in the way, speaker ${speaker}`, async (t) => {
-    const { pool, table, count } = await fixture(t, speaker);
+    const { pool, table, count } = await fixture(t, speaker, 10_000);
     let rows: Promise<unknown[]> | undefined;
     await pool.transaction(async (tx) => {
       await tx.query(`INSERT INTO ${table} VALUES (1)`);
