@@ -23,24 +23,10 @@ import { type Stray, strayBegin } from './stray.ts';
 const INSTEAD =
   'each pool.query() may run on another connection: use pool.transaction(), or pool.use() for several statements';
 
-/** Rejects a promise that is resolved with it, by the query: so that keeps one function, and not a second for what hardly ever happens. */
-class Failure {
-  readonly #query: PlainQuery;
-
-  constructor(query: PlainQuery) {
-    this.#query = query;
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: it is meant to be taken for a promise
-  then(_: unknown, reject: (query: PlainQuery) => void): void {
-    reject(this.#query);
-  }
-}
-
 /** Instead of an error: the codec could not, and pg has to. */
 const FOR_PG = Symbol('for pg');
 
-type Resolve = (result: pg.QueryResult | Failure) => void;
+type Resolve = (result: pg.QueryResult | Refusal) => void;
 
 /**
  * What most queries are: nothing limits them, and the codec speaks. One promise for the answer; the connection is back by the time it is there. Lean
@@ -101,7 +87,7 @@ class PlainQuery implements Standing<PgSession, PoolLease> {
 
   failed(error: unknown): void {
     this.#error = error;
-    this.#resolve(new Failure(this));
+    this.#resolve(new Refusal(this));
   }
 
   /** The connection on which pg has to speak, if that is why it failed. */

@@ -100,12 +100,11 @@ class Work implements Transaction {
     this.#savepoint = depth === 0 ? undefined : `oxbow_${depth}`;
     this.query = ((query: never, values?: never, callback?: never): unknown => {
       const fault = this.#faultOf(query);
-      if (fault === undefined && isPromised(query, values, callback) && !isSubmittable(query))
-        return ask(lease, [query, values], lease.fault, this.#note);
       // The callback, if there is one, hears of it as of any other failure.
       if (fault !== undefined) return answered(() => Promise.reject(fault), query, values, callback);
-      const result: unknown = lease.query(query, values as never, callback as never);
-      return result instanceof Promise ? this.#noted(result) : result;
+      if (isPromised(query, values, callback) && !isSubmittable(query))
+        return ask(lease, [query, values], lease.fault, this.#note);
+      return lease.query(query, values as never, callback as never);
     }) as Lease['query'];
   }
 
@@ -212,16 +211,6 @@ class Work implements Transaction {
           stray,
           'inside transaction() was not sent; return to commit, throw or call rollback() to undo',
         );
-  }
-
-  /** Awaited, and not listened to beside the caller: a second listener would hide from the error where it was asked for. */
-  async #noted(result: Promise<unknown>): Promise<unknown> {
-    try {
-      return await result;
-    } catch (error) {
-      this.#note(error);
-      throw error;
-    }
   }
 
   readonly #note = (failure: unknown): void => {
