@@ -107,3 +107,25 @@ test('the stack of an error of a query that waited leads to where it was asked',
   const errors = await Promise.all(CALLERS.map(() => rejection(whoAsked(), pg.DatabaseError)));
   for (const { stack } of errors) assert.match(stack ?? '', /whoAsked/);
 });
+
+test('a query that waits is sent in the very turn in which the connection comes back', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1, speaker: 'auto' });
+  await pool.query('SELECT 1');
+  const held = await pool.acquire();
+  const waiting = pool.query('SELECT $1::int AS n', [2]);
+  assert.equal(pool.stats().queriesByCodec, 1);
+  held.release();
+  assert.equal(pool.stats().queriesByCodec, 2);
+  assert.deepEqual((await waiting).rows, [{ n: 2 }]);
+});
+
+for (const [speaker, lean] of [
+  ['auto', true],
+  ['pg', false],
+] as const) {
+  test(`the sockets that read into shared memory are those on which the codec may speak: speaker ${speaker}, ${lean}`, async (t) => {
+    const pool = withPool(t, { ...server.config, max: 1, speaker });
+    // Such a one has a way of its own to pause.
+    await pool.use(({ client }) => assert.equal(Object.hasOwn(client.connection.stream, 'pause'), lean));
+  });
+}
