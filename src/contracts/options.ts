@@ -5,6 +5,7 @@
 
 import type { Clock } from './clock.ts';
 import type { Driver } from './driver.ts';
+import type { Budget } from './permits.ts';
 
 /** A whole number, or one written in digits (`'5'`, `' 30000 '`). */
 export type NumberOption = number | string | undefined;
@@ -231,6 +232,11 @@ export interface EngineOptions<C = unknown, P = unknown> {
    */
   logger?: Logger | undefined;
 
+  /**
+   * One limit shared with other pools, whose permits this one takes for its connections: `postgresBudget()` of `oxbow/fleet`, or
+   * `createThreadBudget()` and `joinThreadBudget()` of `oxbow/threads`. `max` still holds for this pool. Default none.
+   */
+  budget?: Budget | undefined;
   /** The clock and timers of the pool. Default the machine's. For tests: a `VirtualClock`. */
   clock?: Clock | undefined;
 
@@ -279,7 +285,7 @@ export interface AliasOptions<C = unknown> {
 export interface AllOptions<C = unknown, P = unknown> extends EngineOptions<C, P>, ClientOptions, AliasOptions<C> {}
 
 /** Options whose value stays undefined unless given: there is nothing, or the composition root fills it in. */
-type Unfilled = 'name' | 'condemn' | 'configure' | 'onReconnectFailed' | 'logger' | 'clock' | 'driver';
+type Unfilled = 'name' | 'condemn' | 'configure' | 'onReconnectFailed' | 'logger' | 'budget' | 'clock' | 'driver';
 
 /** Options that count or measure; resolved they are a number, `Infinity` for none, never and off. */
 type Measured = {

@@ -2,6 +2,7 @@
 // Names and meanings are the public contract (docs/api.md).
 
 import type { Distribution, RefusalReason, RetireReason } from './figures.ts';
+import type { BudgetFigures } from './permits.ts';
 import type { Phase } from './phase.ts';
 
 /** A consistent reading: `size = opening + idle + lent + returning + closing`, always. */
@@ -26,6 +27,8 @@ export interface PoolSnapshot {
   oldestLeaseMs: number;
   lastConnectError?: { error: Error; agoMs: number };
   server?: { host: string; port: number; role: 'primary' | 'standby' | 'unknown' };
+  /** The shared limit that this pool takes its permits from, as it stands. */
+  budget?: BudgetFigures;
   /** Who speaks for ordinary queries on the connection that was opened last, the pool's codec or pg, and why pg. */
   speaker?: { who: 'codec' | 'pg'; why?: string };
 }

@@ -146,6 +146,7 @@ export class Closing<S extends Session> {
     if (this.#drain !== undefined) house.deadlines.remove(this.#drain);
     this.#quiet();
     house.deadlines.stop();
+    house.permits.leave?.();
     this.#life.become('closed');
     finish(this.#report);
     return true;

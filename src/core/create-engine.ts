@@ -35,6 +35,8 @@ export function createEngine<S extends Session>(options: CoreOptions<S>): Engine
     reset: typeof reset === 'function' ? 'custom' : reset,
     pgManners: false,
   };
+  const clock = resolved.clock ?? systemClock;
+  const budget = resolved.budget?.join({ name: settings.name, clock, max: settings.max });
   const hooks: Hooks<S> = {
     configure,
     check: typeof check === 'function' ? check : undefined,
@@ -43,10 +45,10 @@ export function createEngine<S extends Session>(options: CoreOptions<S>): Engine
   };
   const engine: Engine<S> = new Engine<S>({
     settings,
-    clock: resolved.clock ?? systemClock,
+    clock,
     driver: given.driver,
     hooks,
-    ports,
+    ports: { ...(budget === undefined ? {} : { permits: budget }), ...ports },
   });
   return engine;
 }

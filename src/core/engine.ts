@@ -233,9 +233,10 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
   /** Others starve: what lies idle here is theirs. */
   #yieldIdle(): void {
     const house = this.#house;
+    const now = house.clock.now();
     for (const slot of house.idle.fromOldest()) {
       if (house.permits.pressure <= 0) return;
-      house.retire(slot, 'budget');
+      if (house.permits.yields(false, now - slot.bornAt, now - slot.usedAt)) house.retire(slot, 'budget');
     }
   }
 }

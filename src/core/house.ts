@@ -191,7 +191,7 @@ export class House<S extends Session> implements Household<S> {
     this.#parts.closing.look();
   }
 
-  retire(slot: Slot<S>, reason: RetireReason): void {
+  retire(slot: Slot<S>, reason: RetireReason | undefined): void {
     this.#parts.retirement.retire(slot, reason);
   }
 
@@ -239,7 +239,7 @@ export class House<S extends Session> implements Household<S> {
     const { closing, life, operator } = this.#parts;
     this.book.move(slot, State.gone);
     this.slots.delete(slot);
-    this.permits.give();
+    this.permits.give(slot.session);
     this.events.closed(slot.id, slot.ending === 'cut', slot.session);
     operator.slotGone(slot);
     closing.slotGone(slot);

@@ -130,8 +130,8 @@ export interface Household<S extends Session> extends Ports {
   stopProbing(): void;
   /** It has ended. (closing) */
   probed(): void;
-  /** A planned, polite end. (retirement) */
-  retire(slot: Slot<S>, reason: RetireReason): void;
+  /** A planned, polite end. No reason: it was never ready. (retirement) */
+  retire(slot: Slot<S>, reason: RetireReason | undefined): void;
   /** A planned end of a session that is broken or busy: its socket is cut. No reason: it was never ready. (retirement) */
   condemn(slot: Slot<S>, reason: RetireReason | undefined): void;
   /** An unplanned end. (retirement) */

@@ -2,37 +2,20 @@
 // eagerly the governor's. Connects belong to the pool: what arrives goes to whoever is first, or becomes idle.
 
 import type { Timer } from '../contracts/clock.ts';
-import type { Driver, Fault, Session, SessionStatus } from '../contracts/driver.ts';
+import type { Fault, Session } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
 import { CANCEL_MS } from './bounds.ts';
+import { type ConnectStage, faultOfConfigure, judge, whatFailed } from './connect-faults.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import { drawExpiry } from './lifespan.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';
-import type { Outcome, Settled } from './steps.ts';
+import type { Settled } from './steps.ts';
 
 /** A successor is opened this long before a connection expires, or twice as long as a connect has lately taken. */
 const AHEAD_MS = 1_000;
-
-/** What is wrong after `configure`: it must end in time, without an error, and leave the session at rest. */
-function faultOf(done: Outcome<unknown>, status: SessionStatus, connectTimeoutMs: number): Error | undefined {
-  if (done.is === 'late') {
-    return new Error(`configure did not end within connectTimeoutMs (${connectTimeoutMs} ms for the whole attempt)`);
-  }
-  if (done.is === 'failed') return done.error instanceof Error ? done.error : new Error(String(done.error));
-  if (status === 'idle') return undefined;
-  return new Error(`configure left the connection in state "${status}"; it must end at rest, outside a transaction`);
-}
-
-/** In which step an attempt failed: the user's own functions are no fault of the server's. */
-function whatFailed(driver: Driver, error: Error, connected: boolean): string {
-  const where = driver.target === undefined ? '' : ` to ${driver.target}`;
-  if (connected) return `connected${where}, but configure failed`;
-  const option = driver.thrownBy?.(error);
-  return `cannot connect${where}${option === undefined ? '' : `: the function in option "${option}" threw`}`;
-}
 
 export class Opener<S extends Session> {
   readonly #house: Household<S>;
@@ -105,26 +88,44 @@ export class Opener<S extends Session> {
     if (this.#asking) return;
     this.#asking = true;
     const house = this.#house;
-    const wanted = (): boolean => house.lending && this.#needed();
+    const wanted = (): number => this.#needed();
     const asked = await house.steps.step('permit', () => house.permits.take(wanted), Infinity);
     this.#asking = false;
     if (asked.is === 'failed') {
       const error = asked.error instanceof Error ? asked.error : new Error(String(asked.error));
       this.#noteFailure(error, 'transient', house.clock.now());
     } else if (asked.is === 'done' && asked.value) {
-      if (wanted()) this.#start();
-      else house.permits.give();
+      if (wanted() > 0) this.#start();
+      else house.permits.give(undefined);
       house.dial();
-    } else if (wanted()) {
+    } else if (wanted() > 0) {
       // Refused although somebody waits: the budget has nothing for us; ask again at the pace of a refusing server.
       this.#noteFailure(new Error('the budget gave no permit'), 'full', house.clock.now());
     }
   }
 
-  #needed(): boolean {
-    const { book, queue, floor, max } = this.#house;
-    if (book.size >= max) return false;
-    return queue.length > book.count(State.opening) + this.#house.checking || book.living < floor;
+  /** How many more sessions could be used now; `mine` of those that are being opened are not counted. */
+  #needed(mine = 0): number {
+    const { book, checking, floor, lending, max, queue } = this.#house;
+    if (!lending) return 0;
+    const unserved = queue.length - (book.count(State.opening) - mine) - checking;
+    return Math.max(0, Math.min(max - (book.size - mine), Math.max(unserved, floor - (book.living - mine))));
+  }
+
+  /** The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. */
+  async #admit(slot: Slot<S>, custody: Custody<S>, session: S, fail: (fault: unknown) => void): Promise<void> {
+    const house = this.#house;
+    const over = new AbortController();
+    void custody.ended.then(() => over.abort());
+    const wanted = (): number => (custody.held ? this.#needed(1) : 0);
+    const admit = async (): Promise<boolean> => house.permits.admit?.(session, wanted, over.signal) ?? true;
+    const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
+    if (!custody.held) return;
+    if (admitted.is === 'failed') fail(admitted.error);
+    else if (admitted.is === 'done' && !admitted.value) {
+      house.retire(slot, undefined);
+      house.pump();
+    }
   }
 
   #start(): void {
@@ -175,18 +176,25 @@ export class Opener<S extends Session> {
     const session = opened.value;
     slot.session = session;
     slot.attempt = undefined;
+    let stage: ConnectStage = house.hooks.configure === undefined ? 'open' : 'configure';
     const fail = (fault: unknown): void => {
       house.condemn(slot, undefined);
-      this.#failed(fault, house.driver.classify(fault), begunAt, house.hooks.configure !== undefined);
+      this.#failed(fault, judge(house.driver, fault), begunAt, stage);
     };
     session.onLost((error) => {
       if (custody.held) fail(error);
       else house.lose(slot, error);
     });
+    if (house.permits.admit !== undefined && custody.held) {
+      const next = stage;
+      stage = 'admit';
+      await this.#admit(slot, custody, session, fail);
+      stage = next;
+    }
     if (house.hooks.configure !== undefined && custody.held) {
       const { configure } = house.hooks;
       const configured = await steps.step('configure', () => configure(session), opened.leftMs);
-      const fault = faultOf(configured, session.status, settings.connectTimeoutMs);
+      const fault = faultOfConfigure(configured, session.status, settings.connectTimeoutMs);
       // What still runs on the server would go on there without its client (DESIGN B12).
       if (fault !== undefined && custody.held && session.status === 'busy')
         await steps.step('settle', () => session.settle(), CANCEL_MS);
@@ -264,13 +272,13 @@ export class Opener<S extends Session> {
     house.pump();
   }
 
-  #failed(cause: unknown, fault: Fault, begunAt: number, connected = false): void {
+  #failed(cause: unknown, fault: Fault, begunAt: number, stage: ConnectStage = 'open'): void {
     const house = this.#house;
     const error = cause instanceof Error ? cause : new Error(String(cause));
     house.counters.connectsFailed += 1;
     this.#noteFailure(error, fault, begunAt);
     const permanent = fault === 'permanent';
-    const what = `${house.settings.name}: ${whatFailed(house.driver, error, connected)}`;
+    const what = `${house.settings.name}: ${whatFailed(house.driver, error, stage)}`;
     const wrap = (): ConnectError =>
       new ConnectError(
         house.settings.pgManners ? `${error.message} (${what})` : `${what}: ${error.message}`,

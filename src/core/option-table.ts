@@ -259,6 +259,13 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
     doc: 'where reports go',
     tier: 'common',
   },
+  budget: {
+    ...base,
+    kind: 'port',
+    default: nothing,
+    methods: ['join'],
+    doc: 'one limit shared with other pools: threads or a fleet',
+  },
   clock: {
     ...base,
     kind: 'port',
@@ -283,5 +290,4 @@ export const LATER_OPTIONS: ReadonlySet<string> = new Set([
   'deadlockGraceMs',
   'multiplex',
   'overload',
-  'budget',
 ]);

@@ -121,8 +121,9 @@ export class Reading<S extends Session> {
   }
 
   #gauges(): PoolSnapshot {
-    const { book, clock, max, min, phase, queue, settings } = this.#house;
+    const { book, clock, max, min, permits, phase, queue, settings } = this.#house;
     const now = clock.now();
+    const budget = permits.figures?.();
     return {
       name: settings.name,
       phase,
@@ -137,6 +138,7 @@ export class Reading<S extends Session> {
       waiting: queue.length,
       oldestWaitMs: queue.first === null ? 0 : now - queue.first.since,
       oldestLeaseMs: this.#oldestLeaseMs(now),
+      ...(budget === undefined ? {} : { budget }),
     };
   }
 }

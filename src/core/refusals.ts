@@ -9,6 +9,7 @@ import {
   QueueFullError,
 } from '../contracts/errors.ts';
 import type { Explanation } from '../contracts/explain.ts';
+import type { BudgetFigures } from '../contracts/permits.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import type { Failure } from './governor.ts';
@@ -31,9 +32,17 @@ export function standing(s: PoolSnapshot): string {
   if (s.opening > 0) parts.push(`${s.opening} being opened`);
   if (s.returning > 0) parts.push(`${s.returning} returning or being checked`);
   if (s.closing > 0) parts.push(`${s.closing} being closed`);
+  if (s.budget !== undefined) parts.push(shared(s.budget));
   if (s.waiting > 0) parts.push(`${s.waiting} more waiting`);
   if (s.lent > 0) parts.push(`oldest lease held ${duration(s.oldestLeaseMs)}`);
   return parts.join(', ');
+}
+
+/** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken by 4, 2 of them here`. */
+function shared({ kind, limit, used, held, members }: BudgetFigures): string {
+  const taken = used === undefined ? `${limit} permits` : `${used} of ${limit} permits`;
+  const by = members === undefined ? '' : ` taken by ${plural(members, 'pool')}`;
+  return `${taken} of the ${kind} budget${by}, ${held} here`;
 }
 
 /** pg's words, which people match, where they look for them. */

@@ -28,14 +28,19 @@ export class Retirement<S extends Session> {
     if (now >= slot.expiresAt) return 'lifetime';
     if (slot.uses >= settings.maxUses) return 'uses';
     if (house.book.living > house.max) return 'resized';
-    if (house.queue.length > 0 && house.lending) return undefined;
+    const needed = house.queue.length > 0 && house.lending;
+    const { permits } = house;
+    // Whoever waits here goes first, unless others have had less than their share for a while. The floor is given up for nobody who comes
+    // later; but for those the budget asks idle ones.
+    if (permits.pressure > 0 && !house.ending && (needed || house.book.living > house.floor))
+      if (permits.yields(needed, now - slot.bornAt, 0)) return 'budget';
+    if (needed) return undefined;
     if (house.phase !== 'open' && (house.phase === 'closing' || house.phase === 'closed')) return 'closed';
-    if (house.permits.pressure > 0 && house.book.living > house.floor) return 'budget';
     if (settings.idleTimeoutMs === 0 && house.book.living > house.floor) return 'idle';
     return undefined;
   }
 
-  retire(slot: Slot<S>, reason: RetireReason): void {
+  retire(slot: Slot<S>, reason: RetireReason | undefined): void {
     this.#enterClosing(slot, reason);
     void this.#sayGoodbye(slot);
   }

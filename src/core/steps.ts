@@ -9,6 +9,7 @@ import { timeLeft } from '../foundation/time-left.ts';
 export const STEPS = {
   permit: 'the budget gives leave to have a session',
   open: 'the driver connects and authenticates',
+  admit: 'the budget has a new session prove its permit',
   abandon: 'the driver gives up a connect that nobody wants any more',
   configure: "the user's hook prepares a new connection",
   ping: 'the driver makes a liveness round trip',

@@ -4,7 +4,6 @@
 import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
-import type { Driver } from '../contracts/driver.ts';
 import { PoolClosedError } from '../contracts/errors.ts';
 import type { Observer } from '../contracts/events.ts';
 import type { Phase } from '../contracts/phase.ts';
@@ -14,16 +13,17 @@ import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
 import { CallSites } from '../diagnosis/call-sites.ts';
 import { systemClock } from '../foundation/system-clock.ts';
-import { PgDriver } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Speakers } from '../pg/speakers.ts';
+import { LatePermits } from '../sharing/late-permits.ts';
 import { checkFunction, checkRequest } from './check-request.ts';
-import { debugLine, debugObserver } from './debug-log.ts';
+import { debugObserver } from './debug-log.ts';
 import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
 import { lendTo } from './lending.ts';
+import { makeDriver } from './make-driver.ts';
 import { EVENTS, Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
 import { PgEvents } from './pg-events.ts';
@@ -67,6 +67,7 @@ export class Pool extends Base implements AsyncDisposable {
   readonly #options: Resolved;
   readonly #personality: Personality;
   readonly #queries: PoolQuery;
+  readonly #permits: LatePermits;
   readonly #speakers: Speakers | undefined;
   #endCalled = false;
 
@@ -102,36 +103,31 @@ export class Pool extends Base implements AsyncDisposable {
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
     this.#personality = personality;
-    const { connection, ...config } = made.client;
     const warnings = new Warnings(resolved.logger);
-    const driver =
-      resolved.driver ??
-      new PgDriver({
-        ...made.driving,
-        Client,
-        config,
-        connection: connection as (() => unknown) | undefined,
-        clock,
-        deadline: (ms, ring) => this.#engine.deadline(ms, ring),
-        tellSpeaker: debugLine(made.settings.name, resolved.logger),
-        tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
-      });
-    this.#speakers = driver instanceof PgDriver ? driver.speakers : undefined;
+    const { driver, speakers } = makeDriver(made, {
+      Client,
+      clock,
+      deadline: (ms, ring) => this.#engine.deadline(ms, ring),
+      tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
+    });
+    this.#speakers = speakers;
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
-    const { callSites, dev } = resolved;
+    const { budget, callSites, dev } = resolved;
+    this.#permits = new LatePermits(budget?.join({ name: this.name, clock, max: made.settings.max }));
     const mode =
       callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';
     this.#engine = new Engine<PgSession, PoolLease>({
       settings: made.settings,
       clock,
-      driver: driver as Driver<PgSession>,
+      driver,
       hooks: made.hooks,
       ports: {
         events: this.#observers,
         reporter: this.#observers,
         tasks: detachedTasks,
         ledger: new CallSites(mode),
+        permits: this.#permits,
       },
       Lease: PoolLease,
     });
@@ -140,7 +136,6 @@ export class Pool extends Base implements AsyncDisposable {
     face.onChange = () => this.#observers.listen();
     const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
     for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
-    const speakers = this.#speakers;
     this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
   }
 

@@ -85,6 +85,7 @@ const DEFAULTS: Record<OptionName, readonly [unknown, unknown]> = {
   callSites: ['auto', 'auto'],
   logger: [undefined, undefined],
   clock: [undefined, undefined],
+  budget: [undefined, undefined],
   driver: [undefined, undefined],
 };
 

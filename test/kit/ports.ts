@@ -53,7 +53,7 @@ export class ScriptedPermits implements Permits {
   takes = 0;
   gives = 0;
   pressure = 0;
-  readonly #queue: { readonly wanted: () => boolean; readonly resolve: (taken: boolean) => void }[] = [];
+  readonly #queue: { readonly wanted: () => number; readonly resolve: (taken: boolean) => void }[] = [];
   readonly #listeners = new Set<() => void>();
 
   constructor(limit: number) {
@@ -71,7 +71,7 @@ export class ScriptedPermits implements Permits {
     return true;
   }
 
-  take(wanted: () => boolean): Promise<boolean> {
+  take(wanted: () => number): Promise<boolean> {
     return new Promise((resolve) => {
       this.#queue.push({ wanted, resolve });
       this.#serve();
@@ -82,6 +82,11 @@ export class ScriptedPermits implements Permits {
     this.taken -= 1;
     this.gives += 1;
     this.#serve();
+  }
+
+  /** Who waits here is served first, however long the others starve. */
+  yields(needed: boolean): boolean {
+    return !needed && this.pressure > 0;
   }
 
   onPressure(listener: () => void): () => void {
@@ -110,7 +115,7 @@ export class ScriptedPermits implements Permits {
     while (this.taken < this.limit) {
       const next = this.#queue.shift();
       if (next === undefined) return;
-      const wanted = next.wanted();
+      const wanted = next.wanted() > 0;
       if (wanted) this.#count();
       next.resolve(wanted);
     }

@@ -84,9 +84,9 @@ export class CheckedPermits implements Permits {
     return true;
   }
 
-  take(stillWanted: () => boolean): Promise<boolean> {
+  take(wanted: () => number): Promise<boolean> {
     return this.wait(() => {
-      if (!stillWanted()) return false;
+      if (wanted() === 0) return false;
       this.taken += 1;
       return true;
     });
@@ -95,6 +95,10 @@ export class CheckedPermits implements Permits {
   give(): void {
     this.taken -= 1;
     if (this.taken < 0) this.#complain('more permits were given back than taken');
+  }
+
+  yields(): boolean {
+    return false;
   }
 
   onPressure(): () => void {
