@@ -3,12 +3,13 @@
 
 import type { Timer } from '../contracts/clock.ts';
 import type { Fault, Session } from '../contracts/driver.ts';
-import { ConnectError } from '../contracts/errors.ts';
+import type { ConnectError } from '../contracts/errors.ts';
 import { CANCEL_MS } from './bounds.ts';
-import { type ConnectStage, faultOfConfigure, judge, whatFailed } from './connect-faults.ts';
+import { type ConnectStage, connectError, faultOfConfigure, judge, whatFailed } from './connect-faults.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import { drawExpiry } from './lifespan.ts';
+import { needed, Want } from './need.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';
@@ -25,6 +26,8 @@ export class Opener<S extends Session> {
   #asking = false;
   /** Credentials were asked for once more since the last success. */
   #askedAnew = false;
+  /** Opened for somebody who does not wait for it. */
+  #wished: Slot<S> | undefined;
   /** The user's check refused a fresh connection, and none has passed since. */
   #unfit = false;
 
@@ -74,7 +77,7 @@ export class Opener<S extends Session> {
     // What is being opened, checked or cleaned will do.
     if (book.size >= max || book.count(State.opening) + book.count(State.returning) > 0) return;
     if (governor.concurrency(clock.now()) === 0) return;
-    if (permits.tryTake()) this.#start();
+    if (permits.tryTake()) this.#wished = this.#start();
   }
 
   stop(): void {
@@ -88,7 +91,7 @@ export class Opener<S extends Session> {
     if (this.#asking) return;
     this.#asking = true;
     const house = this.#house;
-    const wanted = (): number => this.#needed();
+    const wanted = (): number => needed(house);
     const asked = await house.steps.step('permit', () => house.permits.take(wanted), Infinity);
     this.#asking = false;
     if (asked.is === 'failed') {
@@ -104,31 +107,33 @@ export class Opener<S extends Session> {
     }
   }
 
-  /** How many more sessions could be used now; `mine` of those that are being opened are not counted. */
-  #needed(mine = 0): number {
-    const { book, checking, floor, lending, max, queue } = this.#house;
-    if (!lending) return 0;
-    const unserved = queue.length - (book.count(State.opening) - mine) - checking;
-    return Math.max(0, Math.min(max - (book.size - mine), Math.max(unserved, floor - (book.living - mine))));
-  }
-
-  /** The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. */
-  async #admit(slot: Slot<S>, custody: Custody<S>, session: S, fail: (fault: unknown) => void): Promise<void> {
+  /**
+   * The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. Resolves
+   * with how long that took.
+   */
+  async #admit(slot: Slot<S>, custody: Custody<S>, begunAt: number, fail: (fault: unknown) => void): Promise<number> {
     const house = this.#house;
+    const { clock, permits, settings } = house;
+    const since = clock.now();
     const over = new AbortController();
     void custody.ended.then(() => over.abort());
-    const wanted = (): number => (custody.held ? this.#needed(1) : 0);
-    const admit = async (): Promise<boolean> => house.permits.admit?.(session, wanted, over.signal) ?? true;
+    // Who never waits looks for it again: that wants it as well, for as long as a connect may take.
+    const wishedUntil = slot === this.#wished ? since + settings.connectTimeoutMs : since;
+    const want = new Want(house, slot, custody, wishedUntil);
+    const admit = async (): Promise<boolean> => permits.admit?.(slot.session as S, want.ask, over.signal) ?? true;
     const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
-    if (!custody.held) return;
+    if (!custody.held) return 0;
     if (admitted.is === 'failed') fail(admitted.error);
     else if (admitted.is === 'done' && !admitted.value) {
       house.retire(slot, undefined);
+      // Refused although it is wanted: as with a permit that is not given.
+      if (want.said > 0) this.#noteFailure(new Error('the budget did not admit the connection'), 'full', begunAt);
       house.pump();
     }
+    return clock.now() - since;
   }
 
-  #start(): void {
+  #start(): Slot<S> {
     const house = this.#house;
     this.#lastId += 1;
     const slot = new Slot<S>(this.#lastId, house.generation);
@@ -137,6 +142,7 @@ export class Opener<S extends Session> {
     house.counters.connects += 1;
     house.hold();
     void this.#open(slot);
+    return slot;
   }
 
   async #open(slot: Slot<S>): Promise<void> {
@@ -185,10 +191,12 @@ export class Opener<S extends Session> {
       if (custody.held) fail(error);
       else house.lose(slot, error);
     });
+    // What its permit takes is no part of a connect, which is what others are planned by.
+    let admittingMs = 0;
     if (house.permits.admit !== undefined && custody.held) {
       const next = stage;
       stage = 'admit';
-      await this.#admit(slot, custody, session, fail);
+      admittingMs = await this.#admit(slot, custody, begunAt, fail);
       stage = next;
     }
     if (house.hooks.configure !== undefined && custody.held) {
@@ -201,7 +209,7 @@ export class Opener<S extends Session> {
       if (fault !== undefined && custody.held) fail(fault);
     }
     session.baseline?.();
-    if (custody.held) this.#ready(slot, clock.now() - begunAt);
+    if (custody.held) this.#ready(slot, clock.now() - begunAt - admittingMs);
   }
 
   /** Nobody wants this connect any longer. It counts until the driver says that its socket is gone. */
@@ -279,12 +287,7 @@ export class Opener<S extends Session> {
     this.#noteFailure(error, fault, begunAt);
     const permanent = fault === 'permanent';
     const what = `${house.settings.name}: ${whatFailed(house.driver, error, stage)}`;
-    const wrap = (): ConnectError =>
-      new ConnectError(
-        house.settings.pgManners ? `${error.message} (${what})` : `${what}: ${error.message}`,
-        { host: house.driver.target, transient: !permanent },
-        error,
-      );
+    const wrap = (): ConnectError => connectError(house, what, error, !permanent);
     const alive = house.book.living > house.book.count(State.opening);
     if (permanent && !alive) {
       house.turnAway('connect', wrap);
