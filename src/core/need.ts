@@ -19,29 +19,31 @@ export function needed<S extends Session>(house: Household<S>, but = 0): number 
 export class Want<S extends Session> {
   /** What was said last. */
   said = 1;
+  readonly since: number;
+  readonly slot: Slot<S>;
+  readonly custody: Custody<S>;
   readonly #house: Household<S>;
-  readonly #slot: Slot<S>;
-  readonly #custody: Custody<S>;
-  readonly #wishedUntil: number;
+  readonly #wishedMs: number;
 
-  /** Until `wishedUntil` it is wanted in any case. */
-  constructor(house: Household<S>, slot: Slot<S>, custody: Custody<S>, wishedUntil: number) {
+  /** For the first `wishedMs` it is wanted in any case. */
+  constructor(house: Household<S>, slot: Slot<S>, custody: Custody<S>, wishedMs: number) {
+    this.since = house.clock.now();
+    this.slot = slot;
+    this.custody = custody;
     this.#house = house;
-    this.#slot = slot;
-    this.#custody = custody;
-    this.#wishedUntil = wishedUntil;
+    this.#wishedMs = wishedMs;
   }
 
   readonly ask = (): number => {
-    const wished = this.#house.lending && this.#house.clock.now() < this.#wishedUntil ? 1 : 0;
-    this.said = this.#custody.held ? Math.max(wished, this.#needed()) : 0;
+    const wished = this.#house.lending && this.#house.clock.now() < this.since + this.#wishedMs ? 1 : 0;
+    this.said = this.custody.held ? Math.max(wished, this.#needed()) : 0;
     return this.said;
   };
 
   /** Those opened before it go first: of two who are one too many just one gives up. */
   #needed(): number {
     let but = 0;
-    for (const { id, state } of this.#house.slots) if (state === State.opening && id >= this.#slot.id) but += 1;
+    for (const { id, state } of this.#house.slots) if (state === State.opening && id >= this.slot.id) but += 1;
     return needed(this.#house, but);
   }
 }

@@ -26,8 +26,6 @@ export class Opener<S extends Session> {
   #asking = false;
   /** Credentials were asked for once more since the last success. */
   #askedAnew = false;
-  /** Opened for somebody who does not wait for it. */
-  #wished: Slot<S> | undefined;
   /** The user's check refused a fresh connection, and none has passed since. */
   #unfit = false;
 
@@ -77,7 +75,7 @@ export class Opener<S extends Session> {
     // What is being opened, checked or cleaned will do.
     if (book.size >= max || book.count(State.opening) + book.count(State.returning) > 0) return;
     if (governor.concurrency(clock.now()) === 0) return;
-    if (permits.tryTake()) this.#wished = this.#start();
+    if (permits.tryTake()) this.#start(true);
   }
 
   stop(): void {
@@ -111,15 +109,12 @@ export class Opener<S extends Session> {
    * The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. Resolves
    * with how long that took.
    */
-  async #admit(slot: Slot<S>, custody: Custody<S>, begunAt: number, fail: (fault: unknown) => void): Promise<number> {
+  async #admit(want: Want<S>, begunAt: number, fail: (fault: unknown) => void): Promise<number> {
     const house = this.#house;
-    const { clock, permits, settings } = house;
-    const since = clock.now();
+    const { clock, permits } = house;
+    const { custody, since, slot } = want;
     const over = new AbortController();
     void custody.ended.then(() => over.abort());
-    // Who never waits looks for it again: that wants it as well, for as long as a connect may take.
-    const wishedUntil = slot === this.#wished ? since + settings.connectTimeoutMs : since;
-    const want = new Want(house, slot, custody, wishedUntil);
     const admit = async (): Promise<boolean> => permits.admit?.(slot.session as S, want.ask, over.signal) ?? true;
     const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
     if (!custody.held) return 0;
@@ -133,7 +128,8 @@ export class Opener<S extends Session> {
     return clock.now() - since;
   }
 
-  #start(): Slot<S> {
+  /** `wished`: for somebody who does not wait for it. */
+  #start(wished = false): void {
     const house = this.#house;
     this.#lastId += 1;
     const slot = new Slot<S>(this.#lastId, house.generation);
@@ -141,11 +137,10 @@ export class Opener<S extends Session> {
     house.slots.add(slot);
     house.counters.connects += 1;
     house.hold();
-    void this.#open(slot);
-    return slot;
+    void this.#open(slot, wished);
   }
 
-  async #open(slot: Slot<S>): Promise<void> {
+  async #open(slot: Slot<S>, wished: boolean): Promise<void> {
     const house = this.#house;
     const { steps, settings, clock } = house;
     const custody = new Custody(slot);
@@ -196,7 +191,9 @@ export class Opener<S extends Session> {
     if (house.permits.admit !== undefined && custody.held) {
       const next = stage;
       stage = 'admit';
-      admittingMs = await this.#admit(slot, custody, begunAt, fail);
+      // Who never waits looks for it again: that wants it as well, for as long as a connect may take.
+      const want = new Want(house, slot, custody, wished ? settings.connectTimeoutMs : 0);
+      admittingMs = await this.#admit(want, begunAt, fail);
       stage = next;
     }
     if (house.hooks.configure !== undefined && custody.held) {

@@ -49,7 +49,7 @@ export const budgetMutants = [
     name: 'budget: a proof has no longer than a connect',
     file: 'src/core/opener.ts',
     find: "step('admit', admit, Infinity, over.signal)",
-    replace: "step('admit', admit, settings.connectTimeoutMs, over.signal)",
+    replace: "step('admit', admit, house.settings.connectTimeoutMs, over.signal)",
     suites: ['core/budget', 'model'],
   },
   {
@@ -69,8 +69,8 @@ export const budgetMutants = [
   {
     name: 'budget: of two that are one too many both give up',
     file: 'src/core/need.ts',
-    find: 'id >= this.#slot.id',
-    replace: 'id === this.#slot.id',
+    find: 'id >= this.slot.id',
+    replace: 'id === this.slot.id',
     suites: ['core/budget'],
   },
   {
