@@ -320,6 +320,7 @@ test('a session that dies while it proves its permit is a connect that failed, a
   rig.driver.alive[0]?.kill();
   await rig.clock.settle();
   assert.equal(seeker(permits).signal.aborted, true);
+  assert.equal(seeker(permits).wanted(), 0, 'somebody waits, but not for this one');
   assert.equal(rig.engine.stats().connectsFailed, 1);
   assert.equal(rig.engine.stats().connectionsLost, 0);
   await rig.clock.advance(100);
@@ -332,6 +333,8 @@ test('a session that dies while it proves its permit is a connect that failed, a
 
 test('at a return for which somebody waits the budget is asked how long the session has existed, and may have it', async () => {
   const { rig, permits } = shared(1, { settings: { max: 2 } });
+  (await rig.get()).release();
+  await rig.clock.advance(300);
   const lease = await rig.get();
   const waiter = rig.ask();
   await rig.clock.advance(700);
@@ -341,7 +344,7 @@ test('at a return for which somebody waits the budget is asked how long the sess
   permits.limit = 0;
   lease.release();
   await rig.clock.settle();
-  assert.deepEqual(permits.yieldAsks, [{ needed: true, heldMs: 700, idleMs: 0 }]);
+  assert.deepEqual(permits.yieldAsks, [{ needed: true, heldMs: 1_000, idleMs: 0 }]);
   assert.equal(rig.engine.stats().retired.budget, 1);
   assert.equal(permits.pressure, 0);
   await rig.clock.advance(1_000);
