@@ -96,6 +96,7 @@ export class CheckedPermits implements Permits {
   /** Whether the driver keeps sockets that it was told to destroy. */
   keeps: () => boolean = () => false;
   readonly #proven = new Map<Session, 'seeks' | 'proven' | 'ended'>();
+  readonly #signals = new Map<Session, AbortSignal>();
   readonly #given = new Set<Session>();
   /** Granted after a wait, and the pool has not heard of it yet. */
   #underWay = 0;
@@ -112,6 +113,7 @@ export class CheckedPermits implements Permits {
       if (this.#proven.has(session)) this.#complain('a session was to prove its permit twice');
       if (signal.aborted) this.#complain('a session that is given up was to prove its permit');
       this.#proven.set(session, 'seeks');
+      this.#signals.set(session, signal);
       // Also where the work throws before it began.
       try {
         const proven = await seek(session, wanted, signal);
@@ -170,6 +172,8 @@ export class CheckedPermits implements Permits {
     if (this.#given.has(session)) this.#complain('the permit of a session was given back twice');
     if (session.status !== 'lost' && !this.keeps())
       this.#complain('the permit of a session was given back while its socket is there');
+    if (this.#proven.get(session) === 'seeks' && this.#signals.get(session)?.aborted === false)
+      this.#complain('a session is gone, and whoever proves its permit was not told');
     this.#given.add(session);
   }
 

@@ -275,6 +275,7 @@ export class Stage implements Watcher {
       }
     }
     this.#sumBudget(stats);
+    this.#sumHopeless();
     if (this.it.ports === 'inert') return;
     if (this.#ledger.out.size > 0) this.complain(`${this.#ledger.out.size} leases left in the ledger`);
     if (this.#tasks.detachments + this.#thrown !== stats.connects + this.#probes)
@@ -301,10 +302,20 @@ export class Stage implements Watcher {
       if (lease !== undefined && !this.#permits.gave(lease.session)) this.complain('a session kept its permit');
     const yielded = Math.min(1, this.#scene.budget?.pressure ?? 0);
     if ((retired.budget ?? 0) < yielded) this.complain('nothing was yielded to those who starve');
-    // To be wanted no longer is no failure.
     const fails = ['throw', 'error', 'late-error'].includes(behaviour) || this.#scene.budget?.refuses === true;
+    // To be wanted no longer is no failure.
     if (this.step === 'admit' && !fails && disturbance !== 'kill' && connectsFailed > 0)
       this.complain(`${connectsFailed} connects count as failed`);
+  }
+
+  /** Nothing can help, and nothing is alive: whoever waited was told so, and did not wait for the deadline. */
+  #sumHopeless(): void {
+    const { behaviour, disturbance, place } = this.it;
+    const hopeless = this.#scene.permanent === true && ['throw', 'error', 'late-error'].includes(behaviour);
+    if (!hopeless || disturbance !== 'nothing' || place !== 'alone') return;
+    for (const { error, name } of this.borrowers.all)
+      if (['the first', 'the second'].includes(name) && !(error instanceof ConnectError))
+        this.complain(`${name} was not told that nothing can help`);
   }
 
   /** Whether there is a budget in this case. */
