@@ -27,12 +27,17 @@ export class WorldPermits extends ScriptedPermits {
   readonly #proven = new Set<Session>();
   readonly #searches = new Set<Search>();
   #next: { how: Proof; left: number } = { how: 'ok', left: 0 };
+  readonly #waits: () => boolean;
+  /** Idle ones are asked, whoever waits. */
+  #pressing = false;
   #revokes = false;
   #delayMs = 0;
   #takesWhenLeft = 0;
 
-  constructor(limit: number, clock: VirtualClock, reference: Reference) {
+  /** `waits`: whether somebody waits whom the pool would serve. */
+  constructor(limit: number, clock: VirtualClock, reference: Reference, waits: () => boolean) {
     super(limit);
+    this.#waits = waits;
     this.#clock = clock;
     this.#reference = reference;
     this.yielding = ({ heldMs, needed }) => {
@@ -112,6 +117,21 @@ export class WorldPermits extends ScriptedPermits {
       this.#reference.complain('the permit of a session was given back twice');
     if (this.taken === 0) this.#reference.complain('a permit was given back that nobody has');
     super.give(session);
+  }
+
+  override press(pressure: number): void {
+    this.#pressing = true;
+    super.press(pressure);
+    this.#pressing = false;
+  }
+
+  override yields(needed: boolean, heldMs: number, idleMs: number): boolean {
+    const complain = (text: string): void => this.#reference.complain(`a session was asked to yield ${text}`);
+    if (this.pressure <= 0) complain('while nobody starves');
+    if (!(heldMs >= idleMs && idleMs >= 0)) complain(`that exists for ${heldMs} ms and is idle for ${idleMs}`);
+    if (needed && idleMs > 0) complain('that somebody waits for and that is idle');
+    if (!this.#pressing && needed !== this.#waits()) complain(`as if ${needed ? 'somebody' : 'nobody'} waited for it`);
+    return super.yields(needed, heldMs, idleMs);
   }
 
   override leave(): void {

@@ -275,7 +275,9 @@ export class World {
     });
     this.driver.script = (call) => this.#play(call);
     const scripted = setup.ports === 'scripted';
-    this.#permits = scripted ? new WorldPermits(setup.permits, this.clock, this.reference) : undefined;
+    this.#permits = scripted
+      ? new WorldPermits(setup.permits, this.clock, this.reference, () => this.#waits())
+      : undefined;
     if (setup.proves)
       this.#permits?.prove((session) => {
         if (!setup.configure) this.reference.born(session);
@@ -287,6 +289,12 @@ export class World {
       hooks: this.#hooks(),
       ports: scripted ? this.#ports(this.#permits as WorldPermits) : undefined,
     });
+  }
+
+  /** Whether somebody waits whom the pool serves, and who comes before other pools. */
+  #waits(): boolean {
+    const { phase, waiting } = this.engine.snapshot();
+    return waiting > 0 && (phase === 'open' || phase === 'opening');
   }
 
   // The parts of the world.

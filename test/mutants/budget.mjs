@@ -85,7 +85,7 @@ export const budgetMutants = [
     file: 'src/core/retirement.ts',
     find: 'permits.yields(needed, now',
     replace: 'permits.yields(false, now',
-    suites: ['core/budget', 'model'],
+    suites: ['model', 'core/budget'],
   },
   {
     name: 'budget: idle ones yield from the warm end',
