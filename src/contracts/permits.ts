@@ -57,6 +57,10 @@ export interface Member {
   readonly clock: Clock;
   /** The pool's own limit. */
   readonly max: number;
+  /** How many of its sessions it cannot do without now: those that are not idle, and as many as it keeps warm. */
+  needs(): number;
+  /** Runs `fn` in nobody's asynchronous context, so that what it creates belongs to no borrower (DESIGN B17). */
+  detached<T>(fn: () => T): T;
 }
 
 /** A source of permits shared by several pools: the option `budget`. */

@@ -21,6 +21,8 @@ export type Resolved = ResolvedOptions<pg.Client, Pool>;
 type Driving = Omit<PgDriverOptions, 'Client' | 'config' | 'connection' | 'clock' | 'deadline' | 'tell'>;
 
 export interface PoolSettings {
+  /** As they were written. */
+  readonly given: PoolOptions;
   readonly options: Resolved;
   readonly client: Record<string, unknown>;
   readonly settings: Settings;
@@ -69,7 +71,7 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     prepare: options.prepare,
     unset: unsetServer(input, client),
   };
-  return { options, client, settings, driving, hooks };
+  return { given: input as PoolOptions, options, client, settings, driving, hooks };
 }
 
 function unsetServer(input: unknown, client: Readonly<Record<string, unknown>>): string | undefined {
