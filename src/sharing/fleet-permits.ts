@@ -14,6 +14,8 @@ import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
 
 /** What was asked for so long ago has been asked for again, or is wanted no more. */
 const APPEAL_LASTS_MS = 1_000;
+/** Whoever has less than its share says so again within this, as long as that is so. */
+const SHORT_LASTS_MS = 400;
 /** Appeals of others are as good as one's own. */
 const APPEALED_MS = 150;
 /** Those who could give the same do not all do so at once: each waits for a part of this, and hears whether another was quicker. */
@@ -49,6 +51,8 @@ export class FleetPermits implements Permits {
   #wait: Wait | undefined;
   #waitTimer: Timer | undefined;
   #restUntil = -Infinity;
+  /** When another was last heard to have less than its share. */
+  #shortAt = -Infinity;
   /** How often the seeking session still looks for a permit that was told free. */
   #eager = 0;
   /** Wakes the seeking session. */
@@ -59,7 +63,7 @@ export class FleetPermits implements Permits {
   #asked: { readonly appeal: Appeal; readonly at: number; left: number } | undefined;
   #givingTimer: Timer | undefined;
   #appealAt = -Infinity;
-  #seen: { readonly at: number; readonly members: number; readonly used: number } | undefined;
+  #seen: { readonly at: number; readonly members: number; readonly used: number; readonly share: number } | undefined;
 
   constructor(terms: FleetTerms, member: Member) {
     this.#terms = terms;
@@ -71,7 +75,7 @@ export class FleetPermits implements Permits {
   }
 
   tryTake(): boolean {
-    if (this.#unproven || this.#clock.now() < this.#restUntil) return false;
+    if (this.#unproven || this.#clock.now() < this.#restUntil || this.#leaves()) return false;
     this.#unproven = true;
     return true;
   }
@@ -184,11 +188,8 @@ export class FleetPermits implements Permits {
       await this.#pause(waitMs, signal);
       if (!hungry()) break;
       if (this.#eager > 0) this.#eager -= 1;
-      const { slot } = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
-      if (slot !== undefined) {
-        await bond.ask(sql.foundOne(this.#keys));
-        return slot;
-      }
+      const slot = this.#leaves() ? undefined : await this.#grab(bond);
+      if (slot !== undefined) return slot;
       const stands = await this.#count(bond, wanted());
       if (this.#clock.now() - since >= STARVING_MS) await this.#appeal(bond, wanted(), stands);
       if (!staysOn(stands)) {
@@ -200,11 +201,24 @@ export class FleetPermits implements Permits {
     return undefined;
   }
 
+  async #grab(bond: Bond): Promise<number | undefined> {
+    const { slot } = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
+    if (slot !== undefined) await bond.ask(sql.foundOne(this.#keys));
+    return slot;
+  }
+
+  /** Who has its share leaves what comes free to those who have not. */
+  #leaves(): boolean {
+    const seen = this.#seen;
+    return seen !== undefined && this.#bonds.size >= seen.share && this.#clock.now() - this.#shortAt < SHORT_LASTS_MS;
+  }
+
   async #count(bond: Bond, want: number): Promise<ReturnType<typeof standing>> {
     const entries = sql.readCensus(await bond.ask(sql.census(this.#keys)));
     const me = { member: this.#keys.member, held: this.#bonds.size, want };
     const stands = standing(entries, me, this.#terms.limit, this.#terms.floor);
-    this.#seen = { at: this.#clock.now(), members: stands.members, used: stands.used };
+    const { members, share, used } = stands;
+    this.#seen = { at: this.#clock.now(), members, share, used };
     return stands;
   }
 
@@ -213,7 +227,7 @@ export class FleetPermits implements Permits {
     // Above its share it can only ask for what nobody uses, and that was asked for a moment ago.
     if (want <= 0 || (held >= share && now - this.#appealAt < APPEALED_MS)) return;
     this.#appealAt = now;
-    const appeal = { member: this.#keys.member, want, bare: held === 0, gives };
+    const appeal = { member: this.#keys.member, want, bare: held === 0, short: held < share, gives };
     await bond.ask(sql.notice(this.#keys, appealText(appeal)));
   }
 
@@ -232,6 +246,7 @@ export class FleetPermits implements Permits {
     if (heard.member === this.#keys.member) return;
     const now = this.#clock.now();
     this.#appealAt = now;
+    if (heard.short) this.#shortAt = now;
     // Each of our sessions hears it.
     const known = this.#asked;
     if (known !== undefined && known.appeal.member === heard.member && now - known.at < STARVING_MS) return;

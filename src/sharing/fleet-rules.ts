@@ -11,6 +11,8 @@ export interface Appeal {
   readonly want: number;
   /** It has none at all. */
   readonly bare: boolean;
+  /** It has less than its share: who has theirs leaves what comes free to it. */
+  readonly short: boolean;
   /** Who has more than its share and gives how many of them, and what that share is. The others give what they do not use. */
   readonly gives: readonly (readonly [member: number, count: number, share: number])[];
 }
@@ -81,17 +83,17 @@ export function staysOn({ share, held, seekers }: Standing): boolean {
   return held < share || seekers <= CROWD;
 }
 
-export function appealText({ member, want, bare, gives }: Appeal): string {
-  return JSON.stringify([member, want, bare ? 1 : 0, gives]);
+export function appealText({ member, want, bare, short, gives }: Appeal): string {
+  return JSON.stringify([member, want, bare ? 2 : short ? 1 : 0, gives]);
 }
 
 /** What was heard: an appeal, or that a permit has just come free; undefined for anything else. */
 export function readPayload(payload: string): Appeal | 'freed' | undefined {
   if (payload === FREED) return 'freed';
   try {
-    const [member, want, bare, gives] = JSON.parse(payload) as [number, number, number, [number, number, number][]];
+    const [member, want, need, gives] = JSON.parse(payload) as [number, number, number, [number, number, number][]];
     if (typeof member !== 'number' || typeof want !== 'number' || !Array.isArray(gives)) return undefined;
-    return { member, want, bare: bare === 1, gives };
+    return { member, want, bare: need === 2, short: need > 0, gives };
   } catch {
     // Somebody else speaks on this channel, or another version of us.
     return undefined;
