@@ -116,7 +116,7 @@ export class Opener<S extends Session> {
   async #admit(slot: Slot<S>, custody: Custody<S>, session: S, fail: (fault: unknown) => void): Promise<void> {
     const house = this.#house;
     const over = new AbortController();
-    void custody.ended.then(() => over.abort());
+    custody.onEnd(() => over.abort());
     const wanted = (): number => (custody.held ? this.#needed(1) : 0);
     const admit = async (): Promise<boolean> => house.permits.admit?.(session, wanted, over.signal) ?? true;
     const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
