@@ -65,6 +65,13 @@ export class Sharing {
         'none, or a thread budget: a pool shares one limit, and has another',
       );
     if (this.#budget === undefined) {
+      const { held } = this.permits;
+      if (held > max)
+        throw new OptionError(
+          'max',
+          max,
+          `at least ${held}, as many connections as there are: wait until resize() is done`,
+        );
       this.#budget = createThreadBudget({ max });
       this.permits.plug(this.#budget.join(this.#member));
     }
