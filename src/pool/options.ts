@@ -21,6 +21,10 @@ export type Resolved = ResolvedOptions<pg.Client, Pool>;
 type Driving = Omit<PgDriverOptions, 'Client' | 'config' | 'connection' | 'clock' | 'deadline' | 'tell'>;
 
 export interface PoolSettings {
+  /** The user's own words: what they were, whatever becomes of the object. */
+  readonly given: Readonly<Record<string, unknown>>;
+  /** Takes the number of an unnamed pool back, if no later one has been given. */
+  readonly unname: () => void;
   readonly options: Resolved;
   readonly client: Record<string, unknown>;
   readonly settings: Settings;
@@ -33,14 +37,15 @@ let pools = 0;
 
 /** Checks and completes what the user wrote; throws an `OptionError` before anything was done. */
 export function poolSettings(given: PoolOptions | string, personality: Personality, owner: () => Pool): PoolSettings {
-  const input: unknown = typeof given === 'string' ? { connectionString: given } : given;
+  const input: unknown = typeof given === 'string' ? { connectionString: given } : written(given);
   const { engine: options, client } = resolveOptions<pg.Client, Pool>(input, {
     personality,
     foreignKeys: PG_KEYS,
     env: process.env,
   });
   pools += 1;
-  const name = options.name ?? `pool-${pools}`;
+  const number = pools;
+  const name = options.name ?? `pool-${number}`;
   if (options.name !== undefined && client.application_name === undefined) client.application_name = options.name;
   const { check, reset, configure, onReconnectFailed } = options;
   const settings: Settings = {
@@ -69,7 +74,18 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     prepare: options.prepare,
     unset: unsetServer(input, client),
   };
-  return { options, client, settings, driving, hooks };
+  const unname = (): void => {
+    if (pools === number) pools -= 1;
+  };
+  return { given: Object(input), unname, options, client, settings, driving, hooks };
+}
+
+/** The own properties, read once. What is no object with options is told as such later. */
+function written(given: unknown): unknown {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
+  const own: Record<string, unknown> = Object.create(null);
+  for (const key of Object.getOwnPropertyNames(given)) own[key] = Reflect.get(given, key);
+  return own;
 }
 
 function unsetServer(input: unknown, client: Readonly<Record<string, unknown>>): string | undefined {
