@@ -2,11 +2,9 @@
 
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { globalPool, Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { anotherCopy } from '../kit/copies.ts';
-import { eventually, freshName, reports, withServer } from './harness.ts';
+import { freshName, reports, withServer } from './harness.ts';
 
 const server = await withServer(test, { url: false });
 const { logger, said } = reports();
@@ -139,25 +137,4 @@ test('to count them, no function of the user’s that makes sockets or passwords
   assert.ok(calls.every((call) => call === 'stream'));
   const { connects } = pool.stats();
   assert.equal(calls.length, connects, 'one for each connect');
-});
-
-test('a pool that was forgotten and collected does not count', async (t) => {
-  setFlagsFromString('--expose-gc');
-  const gc: () => void = runInNewContext('gc');
-  const options = { ...purpose(), idleTimeoutMs: 0 };
-  const gone: WeakRef<Pool>[] = [];
-  for (let n = 0; n < 3; n += 1) {
-    await (async () => {
-      const pool = new Pool(options);
-      await pool.query('SELECT 1');
-      gone.push(new WeakRef(pool));
-      await eventually('its connection is closed', async () => pool.totalCount === 0);
-    })();
-    await eventually('it is collected', async () => {
-      gc();
-      return gone.every((ref) => ref.deref() === undefined);
-    });
-  }
-  await used(t, new Pool(options));
-  assert.deepEqual(warnings(), []);
 });
