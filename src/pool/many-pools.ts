@@ -10,7 +10,6 @@ const MANY = 3;
 
 interface Used {
   readonly name: string;
-  readonly phase: Phase;
 }
 
 /**
@@ -83,12 +82,10 @@ function leave(settings: string, ref: WeakRef<object>): void {
   if (pools?.size === 0) used.delete(settings);
 }
 
-/** A pool in words, with the place where it was made; undefined if it is gone or going. */
+/** A pool in words, with the place where it was made; undefined if it was collected. One that closes has left by itself. */
 function living(ref: WeakRef<object>): string | undefined {
   const pool = ref.deref();
   if (pool === undefined) return undefined;
-  const phase: unknown = Reflect.get(pool, 'phase');
-  if (phase === 'closing' || phase === 'closed') return undefined;
   return `${String(Reflect.get(pool, 'name'))} made at ${originOf(pool)?.site() ?? 'an unknown place'}`;
 }
 

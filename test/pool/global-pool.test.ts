@@ -74,6 +74,7 @@ test('options are compared as they were written, functions by their text, nested
   assert.ok(!areSame({ configure: () => 1 }, { configure: () => 2 }));
   assert.ok(!areSame({ ssl: ssl() }, { ssl: { ...ssl(), ca: Buffer.from('pen') } }));
   assert.ok(!areSame({ ssl: ssl() }, { ssl: { ca: Buffer.from('pem') } }));
+  assert.ok(!areSame({ ssl: { ca: Buffer.from('pem') } }, { ssl: ssl() }));
   assert.ok(!areSame({ condemn: { '40001': 'keep' } }, { condemn: { '40001': 'replace' } }));
   assert.ok(!areSame({ password: SECRET }, { password: `${SECRET}!` }));
   assert.ok(!areSame({ connectionString: 'postgres://u@db/x' }, { connectionString: 'postgres://u@db/y' }));
@@ -122,8 +123,8 @@ test('what becomes of the object of options afterwards changes nothing', () => {
 
 test('a pool of another kind is not the same, with whatever options', () => {
   const key = freshKey();
-  const pools = [Pool, NullPool, PgPool].map((Kind) => globalPool(key, () => new Kind({ host: 'db' })));
-  assert.equal(new Set(pools).size, 3);
+  const pools = [Pool, PgPool, NullPool, Pool].map((Kind) => globalPool(key, () => new Kind({ host: 'db' })));
+  assert.equal(new Set(pools).size, 4);
 });
 
 test('with other options the new pool is given, and the old one serves who waits, drains and closes by itself', async () => {
@@ -183,6 +184,19 @@ test('a closed pool makes room for the new one, and leaves its key when it close
   const second = globalPool(key, create);
   assert.notEqual(second, first);
   assert.equal(globalPool(key, create), second);
+});
+
+test('a pool under two keys makes room under both when it is closed', async () => {
+  const [one, two] = [freshKey(), freshKey()];
+  const create = (): Pool => new Pool({ host: 'db' });
+  const both = globalPool(one, create);
+  assert.equal(
+    globalPool(two, () => both),
+    both,
+  );
+  await both.close();
+  assert.notEqual(globalPool(one, create), both);
+  assert.notEqual(globalPool(two, create), both);
 });
 
 test('what create throws comes through, and the pool under the key stays', () => {
@@ -302,7 +316,7 @@ test('a stranger in the place of the registry, or under a key, is passed over', 
   }
   const keyed = new Map<string, unknown>();
   Reflect.set(globalThis, PLACE, { keyed, used: new Map(), warned: new Set() });
-  for (const stranger of [5, null, {}, { [Symbol.for('oxbow.pool')]: () => ({ kind: 'oxbow Pool' }) }]) {
+  for (const stranger of [5, null, {}, { [Symbol.for('oxbow.pool')]: () => ({ kind: 'oxbow Pool' }), close() {} }]) {
     const key = freshKey();
     keyed.set(key, stranger);
     assert.equal(globalPool(key, create), keyed.get(key));

@@ -22,7 +22,7 @@ interface Stage {
 function stage(host: string): Stage {
   const said: string[] = [];
   const use = (name: string): object => {
-    const pool = { name, phase: 'open' } as const;
+    const pool = { name };
     const report = ({ message }: { message: string }): number => said.push(message);
     const origin = brand(pool, { given: {}, personality: 'oxbow', unname: () => {}, report });
     countPool(pool, origin, { host, database: 'x', user: 'u', application_name: 'many' })('open');
