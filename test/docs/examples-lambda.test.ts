@@ -7,23 +7,20 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { faultProxy } from '../../src/testing/fault-proxy.ts';
 import { root } from '../laws/tree.ts';
 import { backends, eventually, freshName, withClient, withServer } from '../postgres/harness.ts';
+import { sessionsAt } from '../postgres/through-proxy.ts';
 
 const FROZEN_MS = 2_500;
 const server = await withServer(test, { url: false });
 const admin = await withClient(test, server.config);
 await admin.query('create table visits (page text primary key, count int not null default 1)');
 
-/** The runtime: an event comes, the handler's answer goes; the event may be given to it by a timer. Held by nothing but its channel. */
+/** The runtime: an event comes, the handler's answer goes. Held by nothing but its channel. */
 const RUNTIME = `
-  import { setTimeout as sleep } from 'node:timers/promises';
   const { handler } = await import(process.argv[1]);
-  process.on('message', async ({ event, inMs }) => {
-    if (inMs > 0) {
-      process.send('armed');
-      await sleep(inMs);
-    }
+  process.on('message', async (event) => {
     const began = performance.now();
     const answer = await handler(event).then((result) => ({ result }), (error) => ({ error: String(error) }));
     process.send({ ...answer, ms: Math.round(performance.now() - began) });
@@ -66,15 +63,8 @@ class Environment {
 
   async invoke(page: string): Promise<Answer> {
     const answer = this.heard() as Promise<Answer>;
-    this.#child.send({ event: { page }, inMs: 0 });
+    this.#child.send({ page });
     return answer;
-  }
-
-  /** The event is there, and will be given to the handler so much later. */
-  async arm(page: string, inMs: number): Promise<void> {
-    const armed = this.heard();
-    this.#child.send({ event: { page }, inMs });
-    assert.equal(await armed, 'armed');
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -88,33 +78,52 @@ async function loaded(t: TestContext, env?: NodeJS.ProcessEnv): Promise<Environm
   return environment;
 }
 
-async function endSessions(name: string): Promise<void> {
-  await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [name]);
+/** Frozen while `meanwhile` happens; the event is there when it goes on, and has to be served in time. */
+async function thaw(t: TestContext, environment: Environment, meanwhile: () => Promise<void>): Promise<unknown> {
+  environment.signal('SIGSTOP');
+  await meanwhile();
+  await sleep(FROZEN_MS); // the freeze itself
+  const thawed = environment.invoke(environment.name);
+  environment.signal('SIGCONT');
+  const { result, error, ms } = await thawed;
+  t.diagnostic(`served in ${ms} ms`);
+  assert.equal(error, undefined);
+  assert.ok(ms < 1_000, `served in ${ms} ms`);
+  return Reflect.get(Object(result), 'count');
+}
+
+async function warm(environment: Environment): Promise<void> {
+  for (const count of [1, 2])
+    assert.deepEqual((await environment.invoke(environment.name)).result, { count, pages: 1 });
+  assert.equal(await backends(admin, environment.name), 2, 'both stay for the next invocation');
 }
 
 test('a function that was frozen while the server ended its sessions serves the next invocations', async (t) => {
   const environment = await loaded(t);
-  const page = environment.name;
-  for (const count of [1, 2]) assert.deepEqual((await environment.invoke(page)).result, { count, pages: 1 });
-  assert.equal(await backends(admin, page), 2, 'both stay for the next invocation');
-  for (const [count, by] of [
-    [3, 'a message'],
-    [5, 'a timer'],
-  ] as const) {
-    // Timers that are due come before what the sockets have to tell.
-    if (by === 'a timer') await environment.arm(page, 200);
-    environment.signal('SIGSTOP');
-    await endSessions(page);
-    await sleep(FROZEN_MS); // the freeze itself
-    // The message lies there when the process goes on.
-    const thawed = by === 'a timer' ? (environment.heard() as Promise<Answer>) : environment.invoke(page);
-    environment.signal('SIGCONT');
-    const answer = await thawed;
-    t.diagnostic(`by ${by}: served in ${answer.ms} ms`);
-    assert.deepEqual([answer.result, answer.error], [{ count, pages: 1 }, undefined]);
-    assert.ok(answer.ms < 1_000, `served in ${answer.ms} ms`);
-    assert.deepEqual((await environment.invoke(page)).result, { count: count + 1, pages: 1 });
-  }
+  const { name } = environment;
+  await warm(environment);
+  const text = 'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1';
+  assert.equal(await thaw(t, environment, async () => void (await admin.query(text, [name]))), 3);
+  const { result } = await environment.invoke(name);
+  assert.deepEqual(result, { count: 4, pages: 1 });
+});
+
+test('a function that was frozen while the network dropped its connections in silence serves the next invocations', async (t) => {
+  const proxy = await faultProxy({ target: server.config });
+  t.after(() => proxy.close());
+  const url = new URL(server.url);
+  url.host = `${proxy.host}:${proxy.port}`;
+  const environment = await loaded(t, { DATABASE_URL: url.href });
+  await admin.query('truncate visits');
+  await warm(environment);
+  const drop = async (): Promise<void> => {
+    const lines = sessionsAt(proxy);
+    assert.equal(lines.length, 2);
+    for (const line of lines) await line.drop();
+  };
+  assert.equal(await thaw(t, environment, drop), 3);
+  const { result } = await environment.invoke(environment.name);
+  assert.deepEqual(result, { count: 4, pages: 1 });
 });
 
 test('with TRIM=1 no session is left behind when an invocation has ended, and the next one is served', async (t) => {
