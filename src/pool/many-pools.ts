@@ -3,7 +3,9 @@
 
 import pg from 'pg';
 import type { Phase } from '../contracts/phase.ts';
-import { type Origin, originOf } from './origin.ts';
+import type { Reporter } from '../contracts/reporter.ts';
+import type { Personality } from '../core/option-table.ts';
+import { brand, type Making, type Origin, originOf } from './origin.ts';
 import { processRegistry } from './process-registry.ts';
 
 const MANY = 3;
@@ -13,17 +15,20 @@ interface Used {
 }
 
 /**
- * Counts `pool` while it is in use, and reports the third one with the same settings in this process: server, database, user,
+ * Brands `pool`, counts it while it is in use, and reports the third one with the same settings in this process: server, database, user,
  * `application_name`; once for the same settings, whichever copies of the package they come from. Not counted are pools that were never
  * used, are closing or closed, or were forgotten and collected, those with a driver of their own, and those whose server a function
  * tells. Pools with a `name` of their own, or with a key of `globalPool`, are meant to be apart: only others of the same name are the same.
  * Call what is returned at each change of phase.
  */
-export function countPool<P extends Used & object>(
+export function enrol<P extends Used & object>(
   pool: P,
-  origin: Origin,
-  client: Readonly<Record<string, unknown>>,
+  made: Making & { readonly client: Readonly<Record<string, unknown>> },
+  personality: Personality,
+  reporter: Reporter,
 ): (to: Phase) => void {
+  const { client } = made;
+  const origin = brand(pool, made, personality, reporter);
   const ref = new WeakRef<P>(pool);
   let settings: string | undefined;
   return (to) => {

@@ -3,6 +3,8 @@
 
 import type pg from 'pg';
 import type { AllOptions, ResolvedOptions } from '../contracts/options.ts';
+import type { Phase } from '../contracts/phase.ts';
+import type { Reporter } from '../contracts/reporter.ts';
 import type { Hooks, Settings } from '../core/household.ts';
 import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
@@ -10,6 +12,7 @@ import { PG_KEYS } from '../pg/client-keys.ts';
 import { readSentences } from '../pg/condemn.ts';
 import type { PgDriverOptions } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
+import { enrol } from './many-pools.ts';
 import { withVerify } from './pg-hooks.ts';
 import type { Pool } from './pool.ts';
 
@@ -21,16 +24,14 @@ export type Resolved = ResolvedOptions<pg.Client, Pool>;
 type Driving = Omit<PgDriverOptions, 'Client' | 'config' | 'connection' | 'clock' | 'deadline' | 'tell'>;
 
 export interface PoolSettings {
-  /** The user's own words: what they were, whatever becomes of the object. */
-  readonly given: Readonly<Record<string, unknown>>;
-  /** Takes the number of an unnamed pool back, if no later one has been given. */
-  readonly unname: () => void;
   readonly options: Resolved;
   readonly client: Record<string, unknown>;
   readonly settings: Settings;
   /** What the driver is told of them. */
   readonly driving: Driving;
   readonly hooks: Hooks<PgSession>;
+  /** Enters the pool among those of the process, once it is there; what comes back is to be told of each change of phase. */
+  readonly enrol: (reporter: Reporter) => (to: Phase) => void;
 }
 
 let pools = 0;
@@ -74,13 +75,16 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     prepare: options.prepare,
     unset: unsetServer(input, client),
   };
+  /** The number of an unnamed pool is free again, if no later one was given. */
   const unname = (): void => {
     if (pools === number) pools -= 1;
   };
-  return { given: Object(input), unname, options, client, settings, driving, hooks };
+  const enrolled = (reporter: Reporter): ((to: Phase) => void) =>
+    enrol(owner(), { given: Object(input), unname, client }, personality, reporter);
+  return { options, client, settings, driving, hooks, enrol: enrolled };
 }
 
-/** The own properties, read once. What is no object with options is told as such later. */
+/** The own properties, read once, whatever becomes of the object. What is no object with options is told as such later. */
 function written(given: unknown): unknown {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
   const own: Record<string, unknown> = Object.create(null);

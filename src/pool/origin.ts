@@ -1,7 +1,7 @@
 // What a pool was made from, for whoever has to compare pools or to say where they were made: kept behind a brand by which pools of
 // other copies of this package are recognised. Owns the brand; knows no registry.
 
-import type { Report } from '../contracts/reporter.ts';
+import type { Report, Reporter } from '../contracts/reporter.ts';
 import type { Personality } from '../core/option-table.ts';
 import { capture, siteOf } from '../diagnosis/call-sites.ts';
 
@@ -24,20 +24,18 @@ export interface Origin {
 
 export interface Making {
   readonly given: Readonly<Record<string, unknown>>;
-  readonly personality: Personality;
   readonly unname: () => void;
-  readonly report: (report: Report) => void;
 }
 
 /** Behind a function, so that nobody who prints a pool sees a secret. */
-export function brand(pool: object, { given, personality, unname, report }: Making): Origin {
+export function brand(pool: object, { given, unname }: Making, personality: Personality, reporter: Reporter): Origin {
   const made = capture();
   const origin: Origin = {
     kind: `${personality} ${pool.constructor.name}`,
     given,
     key: undefined,
     site: () => siteOf(made.stack ?? ''),
-    report,
+    report: (report) => reporter.report(report),
     unname,
   };
   Object.defineProperty(pool, BRAND, { value: () => origin });

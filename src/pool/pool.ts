@@ -24,10 +24,8 @@ import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
 import { lendTo } from './lending.ts';
-import { countPool } from './many-pools.ts';
 import { EVENTS, Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
-import { brand } from './origin.ts';
 import { PgEvents } from './pg-events.ts';
 import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
@@ -121,8 +119,7 @@ export class Pool extends Base implements AsyncDisposable {
     this.#speakers = driver instanceof PgDriver ? driver.speakers : undefined;
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
-    const origin = brand(this, { ...made, personality, report: (report) => this.#observers.report(report) });
-    this.#observers.onPhase = countPool(this, origin, made.client);
+    this.#observers.onPhase = made.enrol(this.#observers);
     const { callSites, dev } = resolved;
     const mode =
       callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';

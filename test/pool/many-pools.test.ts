@@ -6,8 +6,7 @@ import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { countPool } from '../../src/pool/many-pools.ts';
-import { brand } from '../../src/pool/origin.ts';
+import { enrol } from '../../src/pool/many-pools.ts';
 
 setFlagsFromString('--expose-gc');
 const gc: () => void = runInNewContext('gc');
@@ -24,8 +23,8 @@ function stage(host: string): Stage {
   const use = (name: string): object => {
     const pool = { name };
     const report = ({ message }: { message: string }): number => said.push(message);
-    const origin = brand(pool, { given: {}, personality: 'oxbow', unname: () => {}, report });
-    countPool(pool, origin, { host, database: 'x', user: 'u', application_name: 'many' })('open');
+    const client = { host, database: 'x', user: 'u', application_name: 'many' };
+    enrol(pool, { given: {}, unname: () => {}, client }, 'oxbow', { report })('open');
     return pool;
   };
   const forget = async (count: number): Promise<void> => {
