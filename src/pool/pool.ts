@@ -116,6 +116,7 @@ export class Pool extends Base implements AsyncDisposable {
     this.#speakers = speakers;
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
+    this.#observers.onPhase = made.enrol(this.#observers);
     const { callSites, dev } = resolved;
     this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine.needs);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
