@@ -67,6 +67,8 @@ export interface Member {
 export interface Budget {
   /** Called once by each pool that is made with it. Does nothing that anybody could see: the first permit is what counts. */
   join(member: Member): Permits;
+  /** Budgets with equal terms are one and the same, whoever made them. Undefined: each is its own. */
+  readonly terms?: string | undefined;
 }
 
 /** The inert part: no limit but the pool's own. */

@@ -18,6 +18,9 @@ function same(a: unknown, b: unknown, met: Map<object, unknown>): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (ArrayBuffer.isView(a) && ArrayBuffer.isView(b)) return sameBytes(a, b);
   if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const terms: unknown = Reflect.get(a, 'terms');
+  // A budget that says which one it is.
+  if (typeof terms === 'string' && !isPlain(a)) return terms === Reflect.get(b, 'terms');
   if (!Array.isArray(a) && !(isPlain(a) && isPlain(b))) return false;
   // A circle is the same if nothing else tells them apart.
   if (met.get(a) === b) return true;

@@ -21,6 +21,12 @@ class PostgresBudget implements Budget {
     this.#terms = terms;
   }
 
+  /** Who states the same in a module that is evaluated anew means the same budget. */
+  get terms(): string {
+    const { limit, key, floor } = this.#terms;
+    return JSON.stringify(['fleet', key, limit, floor]);
+  }
+
   join(member: Member): Permits {
     return new FleetPermits(this.#terms, member);
   }

@@ -6,9 +6,11 @@ import { EventEmitter } from 'node:events';
 import test from 'node:test';
 import { inspect } from 'node:util';
 import pg from 'pg';
+import { postgresBudget } from '../../src/doors/fleet.ts';
 import { globalPool, OptionError, Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { NullPool } from '../../src/doors/null.ts';
 import { Pool as PgPool } from '../../src/doors/pg.ts';
+import { createThreadBudget } from '../../src/doors/threads.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { anotherCopy } from '../kit/copies.ts';
 import { TalkingDriver } from './talking-driver.ts';
@@ -94,6 +96,15 @@ test('bound functions and objects of a class are the same only if they are the s
   const bound = one.bind(undefined);
   assert.ok(areSame({ configure: bound }, { configure: bound }));
   assert.ok(!areSame({ configure: bound }, { configure: one.bind(undefined) }));
+});
+
+test('a fleet budget that a reload makes anew is the same if its terms are, and a thread budget only if it is the very same', () => {
+  const fleet = (limit: number): PoolOptions => ({ budget: postgresBudget({ limit, key: 'shop' }) });
+  assert.ok(areSame(fleet(20), fleet(20)));
+  assert.ok(!areSame(fleet(20), fleet(21)));
+  const threads = createThreadBudget({ max: 4 });
+  assert.ok(areSame({ budget: threads }, { budget: threads }));
+  assert.ok(!areSame({ budget: threads }, { budget: createThreadBudget({ max: 4 }) }));
 });
 
 test('options that contain themselves are compared all the same', () => {
