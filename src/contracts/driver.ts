@@ -30,6 +30,26 @@ export interface Inquiry {
   readonly ageMs: number;
 }
 
+/** What a budget may do with a session, at rest: before anybody uses it, or at its end. */
+export interface Bond {
+  /** The server's process, and the one that the session's key names: they differ behind a pooler. Undefined where they are not known. */
+  readonly pid: number | undefined;
+  readonly keyPid: number | undefined;
+  /**
+   * Has the server end what runs on the session soon after its client has gone, where it knows how to: the permit of a thread or process
+   * that died is given to another at once.
+   */
+  fence(): Promise<void>;
+  /** Asks the server something; rows of texts, those of the last statement if there are several. */
+  ask(text: string): Promise<readonly (readonly (string | null)[])[]>;
+  /** Calls `listener` with what is sent to this channel. The session's borrowers do not hear of it. Called once at most. */
+  hear(channel: string, listener: (payload: string) => void): void;
+  /** Asked when the session is ended politely: a last text for the server, or undefined. That it failed is nobody's concern any more. */
+  farewell: (() => string | undefined) | undefined;
+  /** Called at the end of each `discard()` and `restore()`, which have undone what the budget had done. What it throws, they throw. */
+  renew: (() => Promise<void>) | undefined;
+}
+
 /**
  * One server session. Every method that returns a promise must settle at some time, but the pool never waits for it longer
  * than a bound of its own, and calls nothing but `destroy` on a session that has disappointed it.
@@ -66,6 +86,8 @@ export interface Session {
   restore?(): Promise<void>;
   /** As it is now is how it shall be: what was changed up to here is no dirt. */
   baseline?(): void;
+  /** For budgets; undefined: the driver has nothing for them, or there is no server session of one's own behind a pooler. */
+  readonly bond?: Bond | undefined;
   /** Asks the server over this session what it does for others, in their order. Reads only. */
   inquire?(others: readonly Inquiry[]): Promise<readonly Doing[]>;
   /**

@@ -60,12 +60,18 @@ export interface Member {
   readonly clock: Clock;
   /** The pool's own limit. */
   readonly max: number;
+  /** How many of its sessions it cannot do without now: those that are not idle, and as many as it keeps warm. */
+  needs(): number;
+  /** Runs `fn` in nobody's asynchronous context, so that what it creates belongs to no borrower (DESIGN B17). */
+  detached<T>(fn: () => T): T;
 }
 
 /** A source of permits shared by several pools: the option `budget`. */
 export interface Budget {
   /** Called once by each pool that is made with it. Does nothing that anybody could see: the first permit is what counts. */
   join(member: Member): Permits;
+  /** Budgets with equal terms are one and the same, whoever made them. Undefined: each is its own. */
+  readonly terms?: string | undefined;
 }
 
 /** The inert part: no limit but the pool's own. */

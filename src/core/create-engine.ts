@@ -4,6 +4,7 @@ import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import type { EngineOptions } from '../contracts/options.ts';
+import { noTasks } from '../contracts/task-context.ts';
 import { systemClock } from '../foundation/system-clock.ts';
 import { Engine } from './engine.ts';
 import type { Hooks, Ports, Settings } from './household.ts';
@@ -36,7 +37,13 @@ export function createEngine<S extends Session>(options: CoreOptions<S>): Engine
     pgManners: false,
   };
   const clock = resolved.clock ?? systemClock;
-  const budget = resolved.budget?.join({ name: settings.name, clock, max: settings.max });
+  const budget = resolved.budget?.join({
+    name: settings.name,
+    clock,
+    max: settings.max,
+    needs: () => engine.needs,
+    detached: (work) => (ports?.tasks ?? noTasks).detached(work),
+  });
   const hooks: Hooks<S> = {
     configure,
     check: typeof check === 'function' ? check : undefined,

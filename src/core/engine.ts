@@ -80,6 +80,12 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     return this.#clock.now();
   }
 
+  /** How many sessions cannot be spared: all but the idle ones, and as many as are kept warm. */
+  get needs(): number {
+    const { book, floor, idle } = this.#house;
+    return Math.max(book.living - idle.length, Math.min(floor, book.living));
+  }
+
   acquire(request?: Request): Promise<L> {
     const house = this.#house;
     if (request !== undefined || house.phase !== 'open' || this.#operator.trimmed) return this.#ask(request);

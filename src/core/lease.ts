@@ -1,6 +1,7 @@
 // What a borrower holds. Owns that it is given back once, and that nothing done through a stale one reaches the next
 // holder; how a session is cleaned is the recycler's business.
 
+import { LEASE_TRAP } from '../contracts/clone-traps.ts';
 import type { Session } from '../contracts/driver.ts';
 import { ConnectionLostError, LeaseError } from '../contracts/errors.ts';
 import type { LeaseRecord } from '../contracts/ledger.ts';
@@ -73,6 +74,8 @@ function releasedTwice(id: number, agoMs: number): LeaseError {
 export function leaseClass<S extends Session>(): LeaseClass<S> {
   // Lean on purpose. Whole milliseconds need no box on the heap.
   const Class = class Lease implements LeaseOf<S> {
+    /** First of all, so that whoever posts a lease to another thread is told what to do instead. */
+    readonly thread = LEASE_TRAP;
     readonly id: number;
     readonly label: string | undefined;
     origin: object | undefined;

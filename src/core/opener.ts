@@ -105,19 +105,16 @@ export class Opener<S extends Session> {
     }
   }
 
-  /**
-   * The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. Resolves
-   * with how long that took.
-   */
-  async #admit(want: Want<S>, begunAt: number, fail: (fault: unknown) => void): Promise<number> {
+  /** The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. */
+  async #admit(want: Want<S>, begunAt: number, fail: (fault: unknown) => void): Promise<void> {
     const house = this.#house;
-    const { clock, permits } = house;
-    const { custody, since, slot } = want;
+    const { permits } = house;
+    const { custody, slot } = want;
     const over = new AbortController();
-    void custody.ended.then(() => over.abort());
+    custody.onEnd(() => over.abort());
     const admit = async (): Promise<boolean> => permits.admit?.(slot.session as S, want.ask, over.signal) ?? true;
     const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
-    if (!custody.held) return 0;
+    if (!custody.held) return;
     if (admitted.is === 'failed') fail(admitted.error);
     else if (admitted.is === 'done' && !admitted.value) {
       house.retire(slot, undefined);
@@ -125,7 +122,6 @@ export class Opener<S extends Session> {
       if (want.said > 0) this.#noteFailure(new Error('the budget did not admit the connection'), 'full', begunAt);
       house.pump();
     }
-    return clock.now() - since;
   }
 
   /** `wished`: for somebody who does not wait for it. */
@@ -177,6 +173,7 @@ export class Opener<S extends Session> {
     const session = opened.value;
     slot.session = session;
     slot.attempt = undefined;
+    let soughtMs = 0;
     let stage: ConnectStage = house.hooks.configure === undefined ? 'open' : 'configure';
     const fail = (fault: unknown): void => {
       house.condemn(slot, undefined);
@@ -186,14 +183,14 @@ export class Opener<S extends Session> {
       if (custody.held) fail(error);
       else house.lose(slot, error);
     });
-    // What its permit takes is no part of a connect, which is what others are planned by.
-    let admittingMs = 0;
     if (house.permits.admit !== undefined && custody.held) {
       const next = stage;
       stage = 'admit';
       // Who never waits looks for it again: that wants it as well, for as long as a connect may take.
       const want = new Want(house, slot, custody, wished ? settings.connectTimeoutMs : 0);
-      admittingMs = await this.#admit(want, begunAt, fail);
+      await this.#admit(want, begunAt, fail);
+      // That the others had all permits says nothing about how long a connect takes.
+      soughtMs = clock.now() - want.since;
       stage = next;
     }
     if (house.hooks.configure !== undefined && custody.held) {
@@ -206,7 +203,7 @@ export class Opener<S extends Session> {
       if (fault !== undefined && custody.held) fail(fault);
     }
     session.baseline?.();
-    if (custody.held) this.#ready(slot, clock.now() - begunAt - admittingMs);
+    if (custody.held) this.#ready(slot, clock.now() - begunAt - soughtMs);
   }
 
   /** Nobody wants this connect any longer. It counts until the driver says that its socket is gone. */

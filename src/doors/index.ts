@@ -38,8 +38,10 @@ export {
 export type { Observer } from '../contracts/events.ts';
 export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 export type { Logger } from '../contracts/options.ts';
+export type { BudgetFigures } from '../contracts/permits.ts';
 export type { Phase } from '../contracts/phase.ts';
 export type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+export { globalPool } from '../pool/global-pool.ts';
 export type { Lease } from '../pool/lease.ts';
 export { onSignal, type SignalOptions, type StoppableServer } from '../pool/on-signal.ts';
 export type { PoolOptions } from '../pool/options.ts';
@@ -53,4 +55,5 @@ export type {
   TransactionOptions,
   WaitOptions,
 } from '../pool/requests.ts';
+export type { SharedPool, ShareOptions } from '../pool/share.ts';
 export type { Transaction } from '../pool/transaction.ts';

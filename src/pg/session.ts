@@ -5,6 +5,7 @@ import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Condemnation, Doing, Inquiry, Session, SessionStatus } from '../contracts/driver.ts';
+import { PgBond } from './bond.ts';
 import { Canceller } from './canceller.ts';
 import { Codec } from './codec.ts';
 import { type Answer, CodecQuery } from './codec-query.ts';
@@ -57,6 +58,7 @@ export class PgSession implements Session {
   #atRest: SessionStatus = 'idle';
   #statement: string | undefined;
   #fatal = false;
+  #bond: PgBond | undefined;
   /** Goodbye was said on the wire. */
   #ended = false;
   #lost: Error | undefined;
@@ -167,13 +169,24 @@ export class PgSession implements Session {
     // Through a pooler that has another server for each transaction it would clean somebody else's.
     if (this.#backend === null) return;
     await step('query', this.client.query('DISCARD ALL'));
+    await step('query', this.#renewed());
     this.#tracks?.clear();
   }
 
   async restore(): Promise<void> {
     if (this.#tracks === undefined) return;
     await step('query', this.client.query(this.#tracks.remedy));
+    await step('query', this.#renewed());
     this.#tracks.clear();
+  }
+
+  get bond(): PgBond | undefined {
+    if (this.#backend !== null) this.#bond ??= new PgBond(this.client, this.#backend ?? undefined);
+    return this.#bond;
+  }
+
+  async #renewed(): Promise<void> {
+    await step('query', this.#bond?.renewed() ?? Promise.resolve());
   }
 
   baseline(): void {
@@ -253,6 +266,7 @@ export class PgSession implements Session {
 
   async end(): Promise<void> {
     this.#leaving = true;
+    if (this.#bond !== undefined) await step('query', this.#bond.parting());
     await step('gone', this.client.end());
   }
 

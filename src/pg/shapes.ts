@@ -13,10 +13,12 @@ export interface WireEvents {
   on(event: 'readyForQuery' | 'copyInResponse', listener: () => void): unknown;
   on(event: 'commandComplete', listener: (message: { text: string }) => void): unknown;
   on(event: 'errorMessage', listener: () => void): unknown;
+  on(event: 'notification', listener: (message: { channel?: string; payload?: string }) => void): unknown;
   on(event: 'parameterStatus', listener: (message: { parameterName: string; parameterValue: string }) => void): unknown;
+  listeners(event: 'notification'): (() => void)[];
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   removeListener(
-    event: 'readyForQuery' | 'commandComplete' | 'errorMessage' | 'end' | 'error',
+    event: 'readyForQuery' | 'commandComplete' | 'errorMessage' | 'notification' | 'end' | 'error',
     listener: () => void,
   ): unknown;
   emit(event: 'errorMessage', error: Error & ServerError): unknown;

@@ -22,6 +22,10 @@ const signals: Rule = (value) =>
     ? undefined
     : "a list of names of signals, as ['SIGTERM']";
 const server: Rule = (value) => (hasMethods(value, 'close') ? undefined : 'a server, or anything else with close()');
+const workers: Rule = (value) =>
+  Array.isArray(value) && value.every((one) => hasMethods(one, 'once', 'postMessage'))
+    ? undefined
+    : 'a list of Workers';
 const object: Rule = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
 /** Looked at elsewhere. */
 const later: Rule = () => undefined;
@@ -38,6 +42,7 @@ type Verb =
   | 'replaceAll'
   | 'pause'
   | 'resize'
+  | 'share'
   | 'onSignal';
 
 const ACQUIRE: Rules = { acquireTimeoutMs: time, signal, label: text };
@@ -55,6 +60,7 @@ const RULES: Readonly<Record<Verb, Rules>> = {
   replaceAll: { overMs: time },
   pause: { borrowers: word('wait', 'reject') },
   resize: { min: later, max: later },
+  share: { workers },
   onSignal: { signals, server, close: object },
 };
 

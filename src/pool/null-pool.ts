@@ -4,6 +4,7 @@
 import { OptionError } from '../contracts/errors.ts';
 import type { PoolOptions } from './options.ts';
 import { Pool } from './pool.ts';
+import type { Face } from './share.ts';
 
 /**
  * The same interface; a returned connection goes to a waiter if there is one, else it is closed. `open()` proves a connection and
@@ -11,6 +12,8 @@ import { Pool } from './pool.ts';
  * no meaning here and is passed over: one set of options serves both kinds of pool.
  */
 export class NullPool extends Pool {
+  protected static override readonly face: Face = 'null';
+
   static {
     Object.defineProperty(NullPool, 'name', { value: 'NullPool', configurable: true });
   }

@@ -5,10 +5,12 @@ import type { Personality } from '../core/option-table.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { PoolOptions } from './options.ts';
 import { Pool } from './pool.ts';
+import type { Face } from './share.ts';
 
 /** A drop-in for `pg.Pool`: pg's defaults, pg's texts in front, `end()` serves who waits. */
 export class PgPool extends Pool {
   protected static override readonly personality: Personality = 'pg';
+  protected static override readonly face: Face = 'pg';
 
   static {
     Object.defineProperty(PgPool, 'name', { value: 'Pool', configurable: true });

@@ -4,6 +4,7 @@
 import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
+import { POOL_TRAP } from '../contracts/clone-traps.ts';
 import { PoolClosedError } from '../contracts/errors.ts';
 import type { Observer } from '../contracts/events.ts';
 import type { Phase } from '../contracts/phase.ts';
@@ -16,7 +17,6 @@ import { systemClock } from '../foundation/system-clock.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Speakers } from '../pg/speakers.ts';
-import { LatePermits } from '../sharing/late-permits.ts';
 import { checkFunction, checkRequest } from './check-request.ts';
 import { debugObserver } from './debug-log.ts';
 import { detachedTasks } from './detached.ts';
@@ -39,6 +39,8 @@ import type {
   TransactionOptions,
   WaitOptions,
 } from './requests.ts';
+import { type Face, type SharedPool, type ShareOptions, Sharing } from './share.ts';
+import { stillLent } from './still-lent.ts';
 import { planOf, type Transaction } from './transaction.ts';
 import { Warnings } from './warnings.ts';
 
@@ -61,13 +63,14 @@ export interface Pool {
 export class Pool extends Base implements AsyncDisposable {
   /** Whose defaults and manners this class has: ours, or in the subclass of `oxbow/pg` pg's. */
   protected static readonly personality: Personality = 'oxbow';
+  protected static readonly face: Face = 'oxbow';
   readonly name: string;
   readonly #engine: Engine<PgSession, PoolLease>;
   readonly #observers: Observers;
   readonly #options: Resolved;
   readonly #personality: Personality;
   readonly #queries: PoolQuery;
-  readonly #permits: LatePermits;
+  readonly #sharing: Sharing;
   readonly #speakers: Speakers | undefined;
   #endCalled = false;
 
@@ -113,8 +116,10 @@ export class Pool extends Base implements AsyncDisposable {
     this.#speakers = speakers;
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
-    const { budget, callSites, dev } = resolved;
-    this.#permits = new LatePermits(budget?.join({ name: this.name, clock, max: made.settings.max }));
+    this.#observers.onPhase = made.enrol(this.#observers);
+    const { callSites, dev } = resolved;
+    this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine.needs);
+    Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
     const mode =
       callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';
     this.#engine = new Engine<PgSession, PoolLease>({
@@ -127,7 +132,7 @@ export class Pool extends Base implements AsyncDisposable {
         reporter: this.#observers,
         tasks: detachedTasks,
         ledger: new CallSites(mode),
-        permits: this.#permits,
+        permits: this.#sharing.permits,
       },
       Lease: PoolLease,
     });
@@ -289,12 +294,16 @@ export class Pool extends Base implements AsyncDisposable {
   /** For a test's `afterEach`: throws if anything is still lent, and says who took it. */
   assertIdle(): void {
     const holders = this.holders();
-    if (holders.length === 0) return;
-    const lines = holders.map((h) => {
-      const what = h.lastStatement === undefined ? '' : ` after ${h.lastStatement}`;
-      return `  lease ${h.id}${h.label === undefined ? '' : ` (${h.label})`} taken at ${h.site ?? 'an unknown place (callSites: true shows it)'}${what}`;
-    });
-    throw new Error(`${this.name}: ${holders.length} still lent:\n${lines.join('\n')}`);
+    if (holders.length > 0) throw new Error(stillLent(this.name, holders));
+  }
+
+  /**
+   * A handle that can be posted to other threads, where `joinPool(handle)` of `oxbow/threads` makes a pool with these options under this
+   * pool's limit: all of them together never have more than `max` connections. Name in `workers` the threads that run already.
+   */
+  share(options: ShareOptions = {}): SharedPool {
+    checkRequest('share', options);
+    return this.#sharing.share(this.snapshot().max, options);
   }
 
   // pg.Pool

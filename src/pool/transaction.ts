@@ -3,6 +3,7 @@
 
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
+import { TRANSACTION_TRAP } from '../contracts/clone-traps.ts';
 import { LeaseError, OptionError, StrayTransactionError, TransactionRolledBackError } from '../contracts/errors.ts';
 import { fullJitter } from '../foundation/backoff.ts';
 import { Opening } from '../pg/opening.ts';
@@ -81,6 +82,8 @@ const ABANDONED = 'the transaction is over: the one around it ended while this o
 
 /** A transaction, or one inside it: the same, but for the words that begin and end it. */
 class Work implements Transaction {
+  /** As in a lease; an integer key, because `query` is a function too. */
+  readonly 0: () => string = TRANSACTION_TRAP;
   readonly query: Lease['query'];
   readonly #lease: PoolLease;
   /** The savepoint's name; undefined for the outermost. */

@@ -514,10 +514,14 @@ test('createEngine() joins the budget of its option with its name, clock and lim
     },
   };
   const engine = createEngine({ driver: new ScriptedDriver(clock), name: 'orders', max: 7, clock, budget });
-  assert.deepEqual(members, [{ name: 'orders', clock, max: 7 }]);
+  assert.deepEqual(
+    members.map((member) => [member.name, member.clock, member.max]),
+    [['orders', clock, 7]],
+  );
   assert.equal(permits.takes, 0);
   const lease = await engine.acquire();
   assert.equal(permits.taken, 1);
+  assert.equal(members[0]?.needs(), 1);
   lease.release();
   void engine.close(CLOSURE);
   await clock.advance(1);

@@ -20,8 +20,6 @@ const CORE: Registry = {
   allowed: {
     'dist/core/steps.js then': 'the step itself',
     'dist/core/operator.js then': 'the report of trim, on a promise of its own that slotGone settles',
-    'dist/core/opener.js then':
-      'passes on to whoever proves a permit that the session is given up; nothing follows from it',
     'dist/core/opener.js catch': "the user's onReconnectFailed: nobody waits for it, what it throws is reported",
   },
 };

@@ -41,7 +41,7 @@ export const budgetMutants = [
   {
     name: 'budget: nobody tells the proof that its session is given up',
     file: 'src/core/opener.ts',
-    find: 'void custody.ended.then(() => over.abort());',
+    find: 'custody.onEnd(() => over.abort());',
     replace: '',
     suites: ['model', 'core/budget'],
   },
@@ -55,7 +55,7 @@ export const budgetMutants = [
   {
     name: 'budget: the time of a proof counts as that of a connect',
     file: 'src/core/opener.ts',
-    find: ' - admittingMs',
+    find: ' - soughtMs',
     replace: '',
     suites: ['core/budget'],
   },

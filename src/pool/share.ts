@@ -1,0 +1,127 @@
+// One pool for many threads: what another thread needs to make its part of it. Owns which options can cross and that no secret shows on the
+// way; the limit that they share is the budget's, and sockets never cross.
+
+import { createSecretKey, type KeyObject } from 'node:crypto';
+import { deserialize, serialize } from 'node:v8';
+import type { Worker } from 'node:worker_threads';
+import type { Clock } from '../contracts/clock.ts';
+import { OptionError } from '../contracts/errors.ts';
+import type { Member } from '../contracts/permits.ts';
+import { LatePermits } from '../sharing/late-permits.ts';
+import { createThreadBudget, ThreadBudget, type ThreadBudgetHandle } from '../sharing/thread-budget.ts';
+import { watchWorkers } from '../sharing/worker-deaths.ts';
+import { detachedTasks } from './detached.ts';
+import type { PoolOptions, PoolSettings } from './options.ts';
+
+export interface ShareOptions {
+  /** Threads that were started before: their permits come back when they end. Those that are started later are known. */
+  workers?: readonly Worker[] | undefined;
+}
+
+/** Which class of pool it is. */
+export type Face = 'oxbow' | 'pg' | 'null';
+
+/** A pool, as it can be posted to another thread: `joinPool(handle)` there makes one with the same options under the same limit. */
+export interface SharedPool {
+  readonly oxbow: 'pool';
+  readonly name: string;
+  readonly face: Face;
+  /** The options that can cross. A key, because that can be posted and shows nothing of what is in it. */
+  readonly sealed: KeyObject;
+  /** Options that were given and cannot cross. */
+  readonly missing: readonly string[];
+  readonly budget: ThreadBudgetHandle;
+}
+
+/** They are made of methods, which do not cross even where the object would. */
+const NEVER: ReadonlySet<string> = new Set(['clock', 'driver', 'logger']);
+
+export class Sharing {
+  readonly permits: LatePermits;
+  readonly #given: PoolOptions;
+  readonly #face: Face;
+  readonly #member: Member;
+  #budget: ThreadBudget | undefined;
+  /** It shares another limit already. */
+  readonly #foreign: boolean;
+
+  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, needs: () => number) {
+    const { max, name } = settings;
+    const { budget } = options;
+    this.#given = given;
+    this.#face = face;
+    this.#member = { name, clock, max, needs, detached: detachedTasks.detached };
+    this.permits = new LatePermits(budget?.join(this.#member));
+    this.#budget = budget instanceof ThreadBudget ? budget : undefined;
+    this.#foreign = budget !== undefined && this.#budget === undefined;
+  }
+
+  /** The handle; the pool is a member of a thread budget from now on, with what it has open. `max` is the limit of a new one. */
+  share(max: number, { workers = [] }: ShareOptions): SharedPool {
+    if (this.#foreign)
+      throw new OptionError(
+        'budget',
+        this.#given.budget,
+        'none, or a thread budget: a pool shares one limit, and has another',
+      );
+    if (this.#budget === undefined) {
+      const { held } = this.permits;
+      if (held > max)
+        throw new OptionError(
+          'max',
+          max,
+          `at least ${held}, as many connections as there are: wait until resize() is done`,
+        );
+      this.#budget = createThreadBudget({ max });
+      this.permits.plug(this.#budget.join(this.#member));
+    }
+    watchWorkers(workers);
+    const cross: Record<string, unknown> = {};
+    const missing: string[] = [];
+    for (const [name, value] of Object.entries(this.#given)) {
+      if (value === undefined || name === 'budget') continue;
+      if (!NEVER.has(name) && crosses(value)) cross[name] = value;
+      else missing.push(name);
+    }
+    const sealed = createSecretKey(serialize(cross));
+    return { oxbow: 'pool', name: this.#member.name, face: this.#face, sealed, missing, budget: this.#budget.share() };
+  }
+}
+
+/** Whether a value arrives as it was: methods and private state would be left behind, without a word. */
+function crosses(value: unknown): boolean {
+  if (typeof value === 'function' || typeof value === 'symbol') return false;
+  if (typeof value !== 'object' || value === null) return true;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Date) return true;
+  if (Array.isArray(value)) return value.every(crosses);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  return isPlain && Object.values(value).every(crosses);
+}
+
+/** What `joinPool()` was given, as options of the pool to be made, and which class that is. Throws `OptionError`. */
+export function joined(
+  handle: unknown,
+  overrides: PoolOptions,
+): { face: Face; options: PoolOptions; budget: ThreadBudgetHandle } {
+  const given: Partial<Record<keyof SharedPool, unknown>> = typeof handle === 'object' && handle !== null ? handle : {};
+  const { oxbow, face, sealed, missing, budget } = given as Partial<SharedPool>;
+  if (oxbow !== 'pool' || sealed === undefined || missing === undefined || budget === undefined || face === undefined)
+    throw new OptionError('handle', handle, 'what pool.share() gave, as it came out of workerData or a message');
+  if (typeof overrides !== 'object' || overrides === null)
+    throw new OptionError('overrides', overrides, 'an object with options');
+  if (overrides.budget !== undefined)
+    throw new OptionError(
+      'budget',
+      overrides.budget,
+      'nothing in joinPool(): the limit is that of the pool that is shared',
+    );
+  for (const name of missing)
+    if (!Object.hasOwn(overrides, name))
+      throw new OptionError(
+        name,
+        undefined,
+        `it to be given again in joinPool(handle, { ${name} }): the pool that is shared has one, and it cannot cross to another thread`,
+      );
+  return { face, budget, options: { ...(deserialize(sealed.export()) as PoolOptions), ...overrides } };
+}

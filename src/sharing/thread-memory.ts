@@ -1,0 +1,177 @@
+// What the threads of a process know of each other: one shared array. Owns its layout and the atomic steps on it; decides nothing, waits
+// for nothing, tells nobody.
+//
+// Each permit is a cell stamped with its owner, so that those of a thread that died can be found by whoever hears of the death. Beside
+// them stands a row for each pool that shares, in which only that pool writes.
+
+import type { Claim } from './fair-share.ts';
+
+const VERSION = 1;
+/** Cells of the head: the layout's version, the limit, the last number given out, how many rows have ever been in use. */
+const HEAD = { version: 0, limit: 1, lastNumber: 2, rows: 3 } as const;
+const HEAD_CELLS = 4;
+/** Cells of a row. `ticket` is the number of its last take; `promised` permits are on their way back for others. */
+const ROW = { member: 0, thread: 1, held: 2, want: 3, hungry: 4, promised: 5, ticket: 6, needs: 7 } as const;
+const ROW_CELLS = 8;
+/** Pools that can share one budget at a time: two in each of 128 threads. The rows take 8 KiB. */
+export const MAX_MEMBERS = 256;
+
+/** What the others can see of a member. */
+export interface MemberView {
+  readonly row: number;
+  readonly held: number;
+  readonly want: number;
+  /** It has wanted one for so long that others give way. */
+  readonly hungry: boolean;
+  readonly promised: number;
+  readonly ticket: number;
+  /** How many of those it holds it cannot do without. */
+  readonly needs: number;
+}
+
+/** What `member` asks for. */
+export function claimOf({ needs, want }: MemberView): Claim {
+  return { demand: needs + want };
+}
+
+export class ThreadMemory {
+  readonly buffer: SharedArrayBuffer;
+  readonly #cells: Int32Array;
+
+  /** New memory for this many permits, or a view of one that is there. Throws if it is none of ours. */
+  constructor(limitOrBuffer: number | SharedArrayBuffer) {
+    if (typeof limitOrBuffer === 'number') {
+      const cells = HEAD_CELLS + ROW_CELLS * MAX_MEMBERS + limitOrBuffer;
+      this.buffer = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * cells);
+      this.#cells = new Int32Array(this.buffer);
+      this.#cells[HEAD.version] = VERSION;
+      this.#cells[HEAD.limit] = limitOrBuffer;
+      return;
+    }
+    this.buffer = limitOrBuffer;
+    this.#cells = new Int32Array(limitOrBuffer);
+    const version = this.#cells[HEAD.version];
+    if (version !== VERSION)
+      throw new Error(
+        `a thread budget of layout ${VERSION} was expected, found ${version}: two versions of oxbow meet`,
+      );
+  }
+
+  get limit(): number {
+    return this.#load(HEAD.limit);
+  }
+
+  /** Permits that somebody has. */
+  get used(): number {
+    let used = 0;
+    for (let n = 0; n < this.limit; n += 1) if (this.#load(this.#permit(n)) !== 0) used += 1;
+    return used;
+  }
+
+  /** A row for a pool of this thread; undefined if all are in use. */
+  enter(thread: number): number | undefined {
+    const member = Atomics.add(this.#cells, HEAD.lastNumber, 1) + 1;
+    for (let row = 0; row < MAX_MEMBERS; row += 1) {
+      if (Atomics.compareExchange(this.#cells, this.#at(row, 'member'), 0, member) !== 0) continue;
+      this.#store(row, 'thread', thread);
+      for (let rows = this.#load(HEAD.rows); rows <= row; rows = this.#load(HEAD.rows))
+        Atomics.compareExchange(this.#cells, HEAD.rows, rows, row + 1);
+      return row;
+    }
+    return undefined;
+  }
+
+  /** Frees a row and whatever its member still has; resolves with how many permits that were. */
+  clear(row: number): number {
+    const member = this.#load(this.#at(row, 'member'));
+    let freed = 0;
+    for (let n = 0; member !== 0 && n < this.limit; n += 1)
+      if (Atomics.compareExchange(this.#cells, this.#permit(n), member, 0) === member) freed += 1;
+    for (const cell of ['held', 'want', 'hungry', 'promised', 'ticket', 'needs', 'thread'] as const)
+      this.#store(row, cell, 0);
+    this.#store(row, 'member', 0);
+    return freed;
+  }
+
+  /** As `clear()` for every pool of a thread that is gone; whether there was one. */
+  clearThread(thread: number): boolean {
+    let found = false;
+    for (let row = 0; row < this.#load(HEAD.rows); row += 1) {
+      if (this.#load(this.#at(row, 'member')) === 0 || this.#load(this.#at(row, 'thread')) !== thread) continue;
+      this.clear(row);
+      found = true;
+    }
+    return found;
+  }
+
+  /** Takes a permit for the pool of `row`, if one is free. */
+  take(row: number): boolean {
+    const member = this.#load(this.#at(row, 'member'));
+    for (let n = 0; n < this.limit; n += 1) {
+      if (Atomics.compareExchange(this.#cells, this.#permit(n), 0, member) !== 0) continue;
+      Atomics.add(this.#cells, this.#at(row, 'held'), 1);
+      this.#store(row, 'ticket', Atomics.add(this.#cells, HEAD.lastNumber, 1) + 1);
+      return true;
+    }
+    return false;
+  }
+
+  /** Gives one back; false if the pool of `row` has none. */
+  give(row: number): boolean {
+    const member = this.#load(this.#at(row, 'member'));
+    for (let n = 0; n < this.limit; n += 1) {
+      if (Atomics.compareExchange(this.#cells, this.#permit(n), member, 0) !== member) continue;
+      Atomics.sub(this.#cells, this.#at(row, 'held'), 1);
+      return true;
+    }
+    return false;
+  }
+
+  /** Says of the pool of `row` what the others are to see. */
+  tell(row: number, seen: Partial<Pick<MemberView, 'want' | 'hungry' | 'promised' | 'needs'>>): void {
+    const { want, hungry, promised, needs } = seen;
+    if (want !== undefined) this.#store(row, 'want', want);
+    if (hungry !== undefined) this.#store(row, 'hungry', hungry ? 1 : 0);
+    if (promised !== undefined) this.#store(row, 'promised', promised);
+    if (needs !== undefined) this.#store(row, 'needs', needs);
+  }
+
+  held(row: number): number {
+    return this.#load(this.#at(row, 'held'));
+  }
+
+  /** Everybody who shares now, those first who took one longest ago. */
+  members(): MemberView[] {
+    const members: MemberView[] = [];
+    for (let row = 0; row < this.#load(HEAD.rows); row += 1) {
+      if (this.#load(this.#at(row, 'member')) === 0) continue;
+      const cell = (name: keyof typeof ROW): number => this.#load(this.#at(row, name));
+      members.push({
+        row,
+        held: cell('held'),
+        want: cell('want'),
+        hungry: cell('hungry') !== 0,
+        promised: cell('promised'),
+        ticket: cell('ticket'),
+        needs: cell('needs'),
+      });
+    }
+    return members.sort((one, other) => one.ticket - other.ticket);
+  }
+
+  #at(row: number, cell: keyof typeof ROW): number {
+    return HEAD_CELLS + row * ROW_CELLS + ROW[cell];
+  }
+
+  #permit(n: number): number {
+    return HEAD_CELLS + MAX_MEMBERS * ROW_CELLS + n;
+  }
+
+  #load(at: number): number {
+    return Atomics.load(this.#cells, at);
+  }
+
+  #store(row: number, cell: keyof typeof ROW, value: number): void {
+    Atomics.store(this.#cells, this.#at(row, cell), value);
+  }
+}

@@ -1,0 +1,230 @@
+// One pool's side of a budget that the threads of a process share. Owns when it takes, when it waits and when it gives way; where the permits
+// are is the memory's, how the others are woken the caller's. A thread whose loop is blocked keeps what it has until it runs again.
+
+import type { Clock, Timer } from '../contracts/clock.ts';
+import type { Session } from '../contracts/driver.ts';
+import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
+import { fairShares } from './fair-share.ts';
+import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
+import { claimOf, MAX_MEMBERS, type MemberView, type ThreadMemory } from './thread-memory.ts';
+
+/** By which one member hears that something has changed, and tells the others. */
+export interface Wakes {
+  /** Wakes all others, in this thread and in the rest. */
+  shout(): void;
+  leave(): void;
+}
+
+/** `woken` is called when another member shouts. */
+export type JoinWakes = (woken: () => void) => Wakes;
+
+/** Waits that follow each other so closely are one. */
+const BETWEEN_MS = 10;
+/** A wake-up can be missed: whoever waits looks by itself at this pace. */
+const LOOK_MS = 100;
+
+interface Wait {
+  readonly wanted: () => number;
+  readonly settle: (taken: boolean) => void;
+}
+
+export class ThreadPermits implements Permits {
+  pressure = 0;
+  readonly #memory: ThreadMemory;
+  readonly #member: Member;
+  readonly #join: JoinWakes;
+  readonly #thread: number;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  #row: number | undefined;
+  #wakes: Wakes | undefined;
+  #wait: Wait | undefined;
+  #timer: Timer | undefined;
+  /** Since when it has wanted one without a break. */
+  #hungrySince: number | undefined;
+  /** When its last wait ended. */
+  #servedAt = -Infinity;
+  /** When it took its last one. */
+  #tookAt = -Infinity;
+  /** How many it gives way with at this moment: their sockets are not gone yet. */
+  #yielding = 0;
+
+  constructor(memory: ThreadMemory, member: Member, join: JoinWakes, thread: number) {
+    this.#memory = memory;
+    this.#member = member;
+    this.#join = join;
+    this.#thread = thread;
+    this.#clock = member.clock;
+  }
+
+  tryTake(): boolean {
+    const row = this.#enter();
+    return row !== undefined && this.#mayTake(row) && this.#take(row);
+  }
+
+  take(wanted: () => number): Promise<boolean> {
+    const row = this.#enter();
+    if (row === undefined) return Promise.reject(new Error(`more than ${MAX_MEMBERS} pools share one thread budget`));
+    return new Promise((settle) => {
+      const now = this.#clock.now();
+      // Who wants several goes on with the next one at once, and has not waited for nothing.
+      if (now - this.#servedAt > BETWEEN_MS) this.#hungrySince = undefined;
+      this.#wait = { wanted, settle };
+      this.#look();
+      if (this.#wait === undefined) return;
+      const starving = now - (this.#hungrySince ?? now) >= STARVING_MS;
+      if (starving) this.#wakes?.shout();
+      this.#again(starving ? LOOK_MS : STARVING_MS);
+    });
+  }
+
+  /** An abandoned statement ends with its client, not some time later: what the limit promises holds on the server too. */
+  async admit(session: Session): Promise<boolean> {
+    await session.bond?.fence();
+    return true;
+  }
+
+  give(): void {
+    const row = this.#row;
+    if (row === undefined || !this.#memory.give(row)) throw new Error('a permit was given back that was never taken');
+    if (this.#yielding > 0) {
+      this.#yielding -= 1;
+      this.#memory.tell(row, { promised: this.#yielding });
+    }
+    if (this.#wait !== undefined) this.#look();
+    if (this.#memory.members().some((member) => member.row !== row && member.want > 0)) this.#wakes?.shout();
+  }
+
+  yields(needed: boolean, heldMs: number, idleMs: number): boolean {
+    const row = this.#row;
+    if (row === undefined) return false;
+    if (!needed && !isSpare(heldMs, idleMs)) return false;
+    const grave = this.#weigh();
+    if (this.pressure <= 0) return false;
+    // What cannot be divided evenly goes round, but not at every turn.
+    if (needed && !grave && this.#clock.now() - this.#tookAt < HOLD_MS) return false;
+    this.#yielding += 1;
+    this.pressure -= 1;
+    this.#memory.tell(row, { promised: this.#yielding });
+    return true;
+  }
+
+  onPressure(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  leave(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const wait = this.#wait;
+    this.#wait = undefined;
+    wait?.settle(false);
+    if (this.#row === undefined) return;
+    this.#memory.clear(this.#row);
+    this.#row = undefined;
+    this.#wakes?.shout();
+    this.#wakes?.leave();
+    this.#wakes = undefined;
+  }
+
+  figures(): BudgetFigures {
+    const { limit, used } = this.#memory;
+    const held = this.#row === undefined ? 0 : this.#memory.held(this.#row);
+    return { kind: 'threads', limit, used, held, members: this.#memory.members().length };
+  }
+
+  /** Its row, from the first permit on: a pool that is never used shares nothing. */
+  #enter(): number | undefined {
+    if (this.#row !== undefined) return this.#row;
+    this.#row = this.#memory.enter(this.#thread);
+    if (this.#row !== undefined) this.#wakes = this.#member.detached(() => this.#join(() => this.#woken()));
+    return this.#row;
+  }
+
+  /** Somebody wants one, has given one back, or has gone. */
+  #woken(): void {
+    if (this.#wait !== undefined) this.#look();
+    this.#weigh();
+    if (this.pressure > 0) for (const listener of this.#listeners) listener();
+  }
+
+  /** Above its share it steps back for those who starve. */
+  #mayTake(row: number): boolean {
+    const members = this.#memory.members();
+    if (!members.some((member) => member.row !== row && member.hungry)) return true;
+    return this.#memory.held(row) < this.#share(row, members);
+  }
+
+  #take(row: number): boolean {
+    if (!this.#memory.take(row)) return false;
+    this.#tookAt = this.#clock.now();
+    return true;
+  }
+
+  /** Whoever waits takes by itself what is free, if it is still wanted. */
+  #look(): void {
+    const wait = this.#wait;
+    const row = this.#row;
+    if (wait === undefined || row === undefined) return;
+    const now = this.#clock.now();
+    const want = wait.wanted();
+    if (want > 0 && !(this.#mayTake(row) && this.#take(row))) {
+      this.#hungrySince ??= now;
+      this.#tell(row, want, now - this.#hungrySince >= STARVING_MS);
+      return;
+    }
+    this.#wait = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#servedAt = now;
+    this.#tell(row, 0, false);
+    wait.settle(want > 0);
+  }
+
+  #tell(row: number, want: number, hungry: boolean): void {
+    this.#memory.tell(row, { want, hungry, needs: this.#member.needs() });
+  }
+
+  /** Looks again after a while, and tells the others as long as it starves. */
+  #again(ms: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.timer(ms, () => {
+      this.#timer = undefined;
+      this.#look();
+      if (this.#wait === undefined) return;
+      this.#wakes?.shout();
+      this.#again(LOOK_MS);
+    });
+  }
+
+  /** How many permits the others are short of and have a better claim to than we; whether somebody has none, or we have far too many. */
+  #weigh(): boolean {
+    const row = this.#row;
+    if (row === undefined) return false;
+    this.#memory.tell(row, { needs: this.#member.needs() });
+    const members = this.#memory.members();
+    const shares = fairShares(this.#memory.limit, members.map(claimOf));
+    let short = 0;
+    let promised = 0;
+    let bare = false;
+    for (const [at, member] of members.entries()) {
+      promised += member.promised;
+      const lacks = member.row === row || !member.hungry ? 0 : Math.max(0, (shares[at] ?? 0) - member.held);
+      short += lacks;
+      if (lacks > 0 && member.held === 0) bare = true;
+    }
+    const free = this.#memory.limit - this.#memory.used;
+    const over = this.#memory.held(row) - this.#yielding - this.#share(row, members, shares);
+    this.pressure = Math.max(0, Math.min(over, short - promised - free));
+    return bare || over > 1;
+  }
+
+  #share(
+    row: number,
+    members: readonly MemberView[],
+    shares = fairShares(this.#memory.limit, members.map(claimOf)),
+  ): number {
+    return shares[members.findIndex((member) => member.row === row)] ?? 0;
+  }
+}
