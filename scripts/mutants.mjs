@@ -21,6 +21,7 @@ const SHARED = [
   'bench',
   'test/core',
   'test/kit',
+  'test/laws/tree.ts',
   'test/model',
   'test/peers/pg-pool',
   'test/pool/talking-driver.ts',
