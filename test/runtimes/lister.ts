@@ -5,16 +5,17 @@ const around: string[] = [];
 export const names: string[] = [];
 export const suites: string[] = [];
 
-export function test(name: string): void {
+function declare(name: string): void {
   names.push([...around, name].join(' > '));
 }
 
-export function describe(name: string, declare: () => void): void {
+export const test = (name: string): void => declare(name);
+export const it = (name: string): void => declare(name);
+export default declare;
+
+export function describe(name: string, inside: () => void): void {
   around.push(name);
   suites.push(around.join(' > '));
-  declare();
+  inside();
   around.pop();
 }
-
-export const it = test;
-export default test;

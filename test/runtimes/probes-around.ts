@@ -74,6 +74,23 @@ function ended(child: ChildProcess): Promise<readonly [number | null, string | n
 
 export const around: readonly Probe[] = [
   {
+    name: 'without a logger a report is a warning of the process, with its code',
+    async run(stage) {
+      const came = new Promise((resolve) => {
+        const listen = (warning: Error): void => {
+          const code: unknown = Reflect.get(warning, 'code');
+          if (!String(code).startsWith('OXBOW_')) return;
+          process.off('warning', listen);
+          resolve(code);
+        };
+        process.on('warning', listen);
+      });
+      const pool = stage.pool({ logger: undefined });
+      await pool.use((lease) => lease.query('BEGIN'));
+      assert.equal(await came, 'OXBOW_OPEN_TRANSACTION');
+    },
+  },
+  {
     name: 'a process whose pool is idle ends by itself, though nobody closes the pool',
     async run(stage) {
       const { child, heard } = start(stage, 'idle', freshName());

@@ -24,8 +24,8 @@ export const borrowing: readonly Probe[] = [
     async run(stage) {
       const pool = await stage.pool({ min: 2, max: 3 }).open();
       assert.equal(await backends(stage.admin, pool.name), 2);
-      const report = await pool.close();
-      assert.deepEqual([report.closed, report.destroyed, report.stillHeld], [2, 0, []]);
+      const { closed, destroyed, stillHeld } = await pool.close();
+      assert.deepEqual([closed + destroyed, stillHeld], [2, []]);
       await eventually('the sessions are gone', async () => (await backends(stage.admin, pool.name)) === 0);
       await rejection(pool.query('SELECT 1'), PoolClosedError);
     },
@@ -35,11 +35,12 @@ export const borrowing: readonly Probe[] = [
     async run(stage) {
       const patient = stage.pool();
       const lease = await patient.acquire();
-      const closed = patient.close({ drainMs: 5_000 });
+      const closing = patient.close({ drainMs: 5_000 });
       await sleep(50);
       assert.deepEqual((await lease.query('SELECT 1 AS n')).rows, [{ n: 1 }]);
       lease.release();
-      assert.equal((await closed).closed, 1);
+      const { cancelled, stillHeld: none } = await closing;
+      assert.deepEqual([cancelled, none], [0, []]);
       const hasty = stage.pool();
       await hasty.acquire({ label: 'forgotten' });
       const { stillHeld } = await hasty.close({ drainMs: 50, cancelMs: 50 });
@@ -109,6 +110,18 @@ export const borrowing: readonly Probe[] = [
       assert.equal(pool.waitingCount, 0);
       lease.release();
       assert.equal(pool.idleCount, 1);
+    },
+  },
+  {
+    name: 'the time that a blocked event loop has cost a waiter is given back',
+    async run(stage) {
+      const pool = stage.pool({ max: 1, acquireTimeoutMs: 400 });
+      const lease = await pool.acquire();
+      const waiting = pool.acquire();
+      const until = performance.now() + 800;
+      while (performance.now() < until);
+      setTimeout(() => lease.release(), 50);
+      (await waiting).release();
     },
   },
   {
