@@ -75,7 +75,7 @@ function* cases(xml: string): Generator<{ name: string; passed: boolean }> {
 }
 
 async function suite(binary: string, argv: readonly string[], report: string, folder: string): Promise<Suite> {
-  const ran = await runIn(binary, argv, { DENO_DIR: join(folder, 'deno') }, BOUND_MS);
+  const ran = await runIn(binary, argv, { DENO_DIR: join(folder, 'deno'), DENO_JOBS: '2' }, BOUND_MS);
   const all = [...cases(readFileSync(report, 'utf8'))];
   const namesOf = (passed: boolean): string[] => all.filter((one) => one.passed === passed).map(({ name }) => name);
   const printed = `${ran.stdout}\n${ran.stderr}`.slice(-3_000);
@@ -91,6 +91,7 @@ export function coreOnBun(binary: string, folder: string): Promise<Suite> {
 
 export async function coreOnDeno(binary: string, folder: string, { suites }: Declared): Promise<Suite> {
   const report = join(folder, 'deno.xml');
-  const ran = await suite(binary, ['test', '-A', '--no-check', `--junit-path=${report}`, ...files()], report, folder);
+  const asked = ['-A', '--no-check', '--parallel', `--junit-path=${report}`];
+  const ran = await suite(binary, ['test', ...asked, ...files()], report, folder);
   return { ...ran, passed: ran.passed.filter((name) => !suites.includes(name)) };
 }

@@ -29,10 +29,12 @@ async function measured({ launch }: Runtime, binary: string, core: () => Promise
   return { cells: cellsOf({ outcomes }), suite: await core() };
 }
 
-/** Begun by the first test that asks: what cannot be installed fails each of them, with what npm said. */
-let all: Promise<readonly [Declared, Measured, Measured]> | undefined;
+type All = readonly [Declared, Measured, Measured];
 
-function everything(): Promise<readonly [Declared, Measured, Measured]> {
+/** Begun by the first test that asks: what cannot be installed fails each of them, with what npm said. */
+let all: Promise<All> | undefined;
+
+function everything(): Promise<All> {
   all ??= (async () => {
     const [bun = '', deno = ''] = install([BUN, DENO], folder);
     const tests = await declared();
