@@ -29,6 +29,9 @@ async function measured({ launch }: Runtime, binary: string, core: () => Promise
   return { cells: cellsOf({ outcomes }), suite: await core() };
 }
 
+/** Plays while npm installs the others. */
+const own = measure(process.execPath, [], server.url);
+
 type All = readonly [Declared, Measured, Measured];
 
 /** Begun by the first test that asks: what cannot be installed fails each of them, with what npm said. */
@@ -37,11 +40,11 @@ let all: Promise<All> | undefined;
 function everything(): Promise<All> {
   all ??= (async () => {
     const [bun = '', deno = ''] = install([BUN, DENO], folder);
-    const tests = await declared();
+    const tests = declared();
     return Promise.all([
       tests,
       measured(BUN, bun, () => coreOnBun(bun, folder)),
-      measured(DENO, deno, () => coreOnDeno(deno, folder, tests)),
+      measured(DENO, deno, async () => coreOnDeno(deno, folder, await tests)),
     ]);
   })();
   return all;
@@ -68,7 +71,7 @@ for (const [runtime, at] of [
 }
 
 test('on the Node that runs this every probe passes', async (t) => {
-  const outcomes = await measure(process.execPath, [], server.url);
+  const outcomes = await own;
   t.diagnostic(`Node ${process.versions.node}: ${outcomes.length} probes`);
   assert.deepEqual(
     outcomes.filter(({ ok }) => !ok),
