@@ -106,7 +106,7 @@ export class Opener<S extends Session> {
   }
 
   /** The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. */
-  async #admit(want: Want<S>, begunAt: number, fail: (fault: unknown) => void): Promise<void> {
+  async #admit(want: Want<S>, fail: (fault: unknown) => void): Promise<void> {
     const house = this.#house;
     const { permits } = house;
     const { custody, slot } = want;
@@ -118,8 +118,7 @@ export class Opener<S extends Session> {
     if (admitted.is === 'failed') fail(admitted.error);
     else if (admitted.is === 'done' && !admitted.value) {
       house.retire(slot, undefined);
-      // Refused although it is wanted: as with a permit that is not given.
-      if (want.said > 0) this.#noteFailure(new Error('the budget did not admit the connection'), 'full', begunAt);
+      if (want.said > 0) house.governor.notAdmitted();
       house.pump();
     }
   }
@@ -188,7 +187,7 @@ export class Opener<S extends Session> {
       stage = 'admit';
       // Who never waits looks for it again: that wants it as well, for as long as a connect may take.
       const want = new Want(house, slot, custody, wished ? settings.connectTimeoutMs : 0);
-      await this.#admit(want, begunAt, fail);
+      await this.#admit(want, fail);
       // That the others had all permits says nothing about how long a connect takes.
       soughtMs = clock.now() - want.since;
       stage = next;

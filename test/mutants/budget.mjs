@@ -21,7 +21,7 @@ export const budgetMutants = [
     name: 'budget: what comes of a proof is ignored',
     file: 'src/core/opener.ts',
     find: "else if (admitted.is === 'done' && !admitted.value) {",
-    replace: "else if (admitted.is === 'done' && !admitted.value && begunAt < 0) {",
+    replace: "else if (admitted.is === 'done' && !admitted.value && house.max < 0) {",
     suites: ['model', 'core/budget'],
   },
   {
@@ -34,7 +34,7 @@ export const budgetMutants = [
   {
     name: 'budget: what is not admitted is dialled again at once, for ever',
     file: 'src/core/opener.ts',
-    find: "if (want.said > 0) this.#noteFailure(new Error('the budget did not admit the connection'), 'full', begunAt);",
+    find: 'if (want.said > 0) house.governor.notAdmitted();',
     replace: '',
     suites: ['model/found', 'core/budget'],
   },
