@@ -31,6 +31,7 @@ import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
 import { PoolQuery } from './pool-query.ts';
 import type { QueryOptions } from './query.ts';
+import { guardOf } from './request-guard.ts';
 import type {
   AcquireOptions,
   CheckOptions,
@@ -104,9 +105,11 @@ export class Pool extends Base implements AsyncDisposable {
     this.#options = resolved;
     this.#personality = personality;
     const warnings = new Warnings(resolved.logger);
+    const guard = guardOf(options, this.name);
     const { driver, speakers } = makeDriver(made, {
       Client,
       clock,
+      pooled: guard?.pooled,
       deadline: (ms, ring) => this.#engine.deadline(ms, ring),
       tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
     });
@@ -129,7 +132,7 @@ export class Pool extends Base implements AsyncDisposable {
         ledger: new CallSites(mode),
         permits: this.#permits,
       },
-      Lease: PoolLease,
+      Lease: guard?.Lease ?? PoolLease,
     });
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
     this.#engine.tellTraffic(false);
@@ -137,6 +140,7 @@ export class Pool extends Base implements AsyncDisposable {
     const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
     for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
     this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
+    guard?.watch?.(this);
   }
 
   // Life cycle
