@@ -45,6 +45,11 @@ export class IsolateBudget implements Budget {
     return this.#used;
   }
 
+  /** Tickets, those of waiters that are gone and not yet forgotten included. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   get members(): number {
     return this.#members.size;
   }
