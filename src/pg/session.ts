@@ -17,7 +17,7 @@ import { Outstanding } from './outstanding.ts';
 import { deadlineBy } from './plain-deadline.ts';
 import type { PgSessionParts } from './session-parts.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
-import { destroyed } from './socket-end.ts';
+import { destroyed, endWithServer } from './socket-end.ts';
 import { Speaker, type Spoken } from './speaker.ts';
 import { step } from './steps.ts';
 import type { Tracks } from './tracks.ts';
@@ -253,6 +253,7 @@ export class PgSession implements Session {
 
   async end(): Promise<void> {
     this.#leaving = true;
+    endWithServer(this.#connection);
     await step('gone', this.client.end());
   }
 

@@ -100,7 +100,7 @@ export class WorkersPool extends Pool {
     // A name that the user did not give is not shown to the server.
     if (options.name === undefined) this.#options.application_name = options.application_name ?? '';
     this.#graceMs = graceOf(options);
-    if (which === 'error' && contexts.mortal) this.#home = new RequestGuard(this.name, contexts, INSTEAD);
+    if (which === 'error') this.#home = new RequestGuard(this.name, contexts, INSTEAD);
     this.on('newListener', (name: unknown) => {
       for (const event of RELAYED) if (event === name) for (const cell of this.#cells) this.#relay(cell, event);
     });

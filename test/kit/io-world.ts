@@ -58,6 +58,7 @@ export class IoWorld implements Contexts {
   }
 
   mint(): IoContext {
+    if (!this.mortal) return { here: true, kind: 'process' };
     const context = this.#current.getStore();
     if (context === undefined) throw new Error('disallowed operation called within global scope');
     return context;

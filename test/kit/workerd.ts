@@ -2,6 +2,7 @@
 // this machine has it. Knows nothing of the pool.
 
 import { spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import nodeTest, { type TestContext } from 'node:test';
 import { build, type Plugin } from 'esbuild';
@@ -62,8 +63,8 @@ export async function bundle(path: string): Promise<string> {
 
 /** What is used of miniflare, whose own declarations need those of half a platform. */
 interface Miniflare {
-  readonly ready: Promise<unknown>;
-  dispatchFetch(url: string, init: { signal?: AbortSignal }): Promise<{ json(): Promise<unknown> }>;
+  readonly ready: Promise<URL>;
+  dispatchFetch(url: string): Promise<{ json(): Promise<unknown> }>;
   dispose(): Promise<void>;
 }
 
@@ -87,7 +88,9 @@ export interface WorkerOptions {
 
 export interface Worker {
   /** What it answers, as JSON. */
-  get<T>(path: string, init?: { signal?: AbortSignal }): Promise<T>;
+  get<T>(path: string): Promise<T>;
+  /** Asks and waits for no answer; the undo cuts the line, upon which the platform cancels the request. */
+  ask(path: string): () => void;
   stop(): Promise<void>;
 }
 
@@ -103,17 +106,25 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // Asks nobody on the network where it is.
     cf: false,
   });
+  let address: URL;
   try {
-    await flare.ready;
+    address = await flare.ready;
   } catch (error) {
     await flare.dispose();
     throw error;
   }
   let stopped: Promise<void> | undefined;
   return {
-    async get<T>(path: string, init: { signal?: AbortSignal } = {}): Promise<T> {
-      const response = await flare.dispatchFetch(`http://worker${path}`, init);
+    async get<T>(path: string): Promise<T> {
+      const response = await flare.dispatchFetch(`http://worker${path}`);
       return (await response.json()) as T;
+    },
+    ask(path) {
+      const socket = connect(Number(address.port), address.hostname);
+      socket.on('error', () => {});
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: worker\r\n\r\n`);
+      // An end that is merely announced is not noticed before the answer.
+      return () => socket.resetAndDestroy();
     },
     stop() {
       stopped ??= flare.dispose();

@@ -353,6 +353,13 @@ test('resize() changes the limit of all together; a floor is refused', async () 
   one.run(() => it.pool.resize({ max: 2 }));
   await after(it, 100, waiting);
   assert.deepEqual([it.pool.snapshot().lent, it.pool.snapshot().max], [2, 2]);
+  one.run(() => it.pool.resize({ max: 3 }));
+  await after(
+    it,
+    150,
+    two.run(() => it.pool.acquire()),
+  );
+  assert.equal(it.pool.snapshot().lent, 3);
   assert.throws(() => it.pool.resize({ min: 1 }), { kind: 'INVALID_OPTION' });
 });
 
@@ -394,7 +401,7 @@ test('end() waits for who holds one, and is an error the second time', async () 
     .then(() => {
       ended = true;
     });
-  await it.advance(500);
+  await it.advance(5_000);
   assert.equal(ended, false);
   assert.match(String(await one.run(() => it.pool.end()).catch(String)), /Called end on pool more than once/);
   one.run(() => lease.release());
@@ -402,9 +409,11 @@ test('end() waits for who holds one, and is an error the second time', async () 
   assert.equal(it.open(), 0);
 });
 
-test('where contexts do not end it is one ordinary pool: connections are kept, and nothing beats', async () => {
-  const it = scene({ contexts: 'error' }, new IoWorld(false));
-  const one = it.world.context('process');
+test('where contexts do not end it is one ordinary pool for all: connections are kept, nothing beats, and nobody is refused', async () => {
+  const it = scene({ contexts: 'error', idleTimeoutMs: 2_000 }, new IoWorld(false));
+  const [one, two] = [it.world.context('process'), it.world.context('process')];
+  const phases: string[] = [];
+  it.pool.observe({ phase: ({ to }) => phases.push(to) });
   await after(
     it,
     5,
@@ -413,10 +422,18 @@ test('where contexts do not end it is one ordinary pool: connections are kept, a
   await after(
     it,
     5,
-    one.run(() => it.pool.query('b')),
+    two.run(() => it.pool.query('b')),
   );
   await it.advance(1_000);
-  assert.deepEqual([it.open(), it.driver.scripted.sessions.length, one.kept], [1, 1, 0]);
+  assert.deepEqual([it.open(), it.driver.scripted.sessions.length, one.kept, two.kept], [1, 1, 0, 0]);
+  await it.advance(10_000);
+  assert.equal(it.open(), 0);
+  await after(
+    it,
+    5,
+    two.run(() => it.pool.query('c')),
+  );
+  assert.deepEqual(phases, ['open']);
   await after(
     it,
     50,

@@ -67,13 +67,14 @@ const paths = {
     const committed = await pool.transaction(async (tx) => (await tx.query('SELECT 11 AS n')).rows[0].n);
     const client = await pool.connect();
     const raw = (await client.query('SELECT 12 AS n')).rows[0].n;
+    const genuine = [pool instanceof pg.Pool, client instanceof pg.Client];
     client.release();
     const { requests, returns } = pool.stats();
     const numbers = [rows[0].n, called, leased, used, committed, raw];
-    return { numbers, holders, lent, max, budget: budget.kind, requests, returns, genuine: pool instanceof pg.Pool };
+    return { numbers, holders, lent, max, budget: budget.kind, requests, returns, genuine };
   },
 
-  stand: (pool) => ({ ...pool.snapshot(), health: pool.health() }),
+  stand: (pool) => pool.stats(),
 
   /** The request ends, and what it borrowed with it. */
   async leak(pool) {
