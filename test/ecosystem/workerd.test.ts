@@ -34,6 +34,7 @@ interface Stand {
   readonly waiting: number;
   readonly budget: { readonly used: number };
   readonly requests: number;
+  readonly retired: Readonly<Record<string, number>>;
 }
 
 interface Bounded {
@@ -137,6 +138,17 @@ for (const flags of FLAGS) {
     assert.ok(performance.now() - began < 2_000);
   });
 }
+
+test('a request is kept until its connections have said goodbye, and its response does not wait for that', async (t) => {
+  const worker = await withWorker(t);
+  // Of the first request the pool cannot know yet that it is one.
+  await worker.get('/cells/query');
+  const { retired: before } = await worker.get<Stand>('/cells/stand');
+  for (let n = 0; n < 3; n += 1) await worker.get('/cells/query');
+  await noneLeft('workerd-cells');
+  const { retired } = await worker.get<Stand>('/cells/stand');
+  assert.deepEqual([before, retired], [{}, { trimmed: 3 }]);
+});
 
 test('every way to borrow works, by promise and by callback, in a request and in a Durable Object', async (t) => {
   const worker = await withWorker(t);
