@@ -104,8 +104,8 @@ export class Pool extends Base implements AsyncDisposable {
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
     this.#personality = personality;
-    const warnings = new Warnings(resolved.logger);
     const guard = guardOf(options, this.name);
+    const warnings = guard?.warnings ?? new Warnings(resolved.logger);
     const { driver, speakers } = makeDriver(made, {
       Client,
       clock,

@@ -7,6 +7,7 @@ import type { PgSession } from '../pg/session.ts';
 import { bindsIo, type Contexts, type IoContext, platformContexts } from '../sharing/io-context.ts';
 import * as face from './face.ts';
 import { type PoolLease, poolLeaseClass } from './lease.ts';
+import type { Warnings } from './warnings.ts';
 
 const CALLS_BACK = ['connect', 'query', 'end'] as const;
 const PROMISES = [
@@ -109,6 +110,8 @@ export interface Part {
   readonly Lease: LeaseClass<PgSession, PoolLease>;
   /** Whether there is a pooler at each place that any part ever connected to. */
   readonly pooled: Map<string, boolean>;
+  /** What was said already, by whichever part. */
+  readonly warnings: Warnings;
 }
 
 /** By the options that a part, or the whole, is made with: it has no guard. */

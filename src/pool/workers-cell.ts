@@ -11,6 +11,7 @@ import type { PoolOptions } from './options.ts';
 import { Pool } from './pool.ts';
 import { RequestGuard, unguarded } from './request-guard.ts';
 import type { CloseOptions } from './requests.ts';
+import type { Warnings } from './warnings.ts';
 
 /** How long closing what is idle may keep a request alive. */
 const GOODBYE_MS = 2_000;
@@ -30,6 +31,7 @@ export interface Making {
   readonly clock: Clock;
   /** Known from other requests: it costs a round trip to find out. */
   readonly pooled: Map<string, boolean>;
+  readonly warnings: Warnings;
   /** How long a connection that nobody uses is kept in a request. */
   readonly graceMs: number;
 }
@@ -66,7 +68,7 @@ export class Cell {
     if (contexts.mortal) {
       const guard = new RequestGuard(`a lease of ${name}`, { mint: () => context }, USE_IT_THERE);
       const Lease = guard.leases((_error, work) => this.post(work));
-      unguarded(options, { Lease, pooled: making.pooled });
+      unguarded(options, { Lease, pooled: making.pooled, warnings: making.warnings });
     }
     this.pool = new Pool(options);
     if (contexts.mortal) this.pool.observe(this.#restful);

@@ -25,6 +25,7 @@ import type {
 } from './requests.ts';
 import { sumReports, sumSnapshots, sumStats, worstHealth } from './sum-figures.ts';
 import type { Transaction } from './transaction.ts';
+import { Warnings } from './warnings.ts';
 import { Cell } from './workers-cell.ts';
 import { graceOf, refuseMin, type WorkersPoolOptions } from './workers-options.ts';
 
@@ -46,6 +47,7 @@ export class WorkersPool extends Pool {
   readonly #options: PoolOptions;
   readonly #graceMs: number;
   readonly #home: RequestGuard | undefined;
+  readonly #warnings: Warnings;
   readonly #pooled = new Map<string, boolean>();
   readonly #watchers = new Set<Watcher>();
   /** Newest last. */
@@ -100,6 +102,7 @@ export class WorkersPool extends Pool {
     // A name that the user did not give is not shown to the server.
     if (options.name === undefined) this.#options.application_name = options.application_name ?? '';
     this.#graceMs = graceOf(options);
+    this.#warnings = new Warnings(options.logger);
     if (which === 'error') this.#home = new RequestGuard(this.name, contexts, INSTEAD);
     this.on('newListener', (name: unknown) => {
       for (const event of RELAYED) if (event === name) for (const cell of this.#cells) this.#relay(cell, event);
@@ -271,6 +274,7 @@ export class WorkersPool extends Pool {
       contexts: this.#contexts,
       clock: this.#clock,
       pooled: this.#pooled,
+      warnings: this.#warnings,
       graceMs: this.#graceMs,
     };
     const cell = new Cell(making, this.#contexts.mint());

@@ -281,6 +281,28 @@ test('observers and listeners hear what happens in every context, those that cam
   assert.throws(() => it.pool.observe({ nonsense: () => {} } as never), { kind: 'INVALID_OPTION' });
 });
 
+test('a warning is given once for the whole pool, in whichever context it comes up again', async (t) => {
+  const it = scene({ logger: undefined, name: 'warns' });
+  const warnings: string[] = [];
+  const hear = ({ message }: Error): number => warnings.push(message);
+  process.on('warning', hear);
+  t.after(() => process.off('warning', hear));
+  for (const context of [it.world.context('object'), it.world.context('object')]) {
+    await after(
+      it,
+      5,
+      context.run(() => it.pool.query('a')),
+    );
+    for (const session of it.driver.scripted.alive) session.kill();
+    await it.advance(5);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(
+    warnings.map((text) => text.split(':')[0]),
+    ['warns'],
+  );
+});
+
 test('pause() holds up every context and resolves when none has anything; resume() lets them go on', async () => {
   const it = scene();
   const [one, two] = [it.world.context(), it.world.context()];
