@@ -174,7 +174,7 @@ test('a Durable Object keeps one backend from request to request, also where not
     for (let n = 0; n < 5; n += 1) {
       const answer = await worker.get<Pids>('/object/cells/query');
       pids.push(...answer.pids);
-      await sleep(n === 3 ? 400 : 10);
+      await sleep(n === 3 ? 200 : 10);
     }
     assert.equal(new Set(pids).size, 1, `${pids}`);
     await worker.stop();
@@ -220,7 +220,7 @@ test('an ordinary Pool in a module variable refuses a second request at once, wh
   }
   const byPg = await worker.get<Bounded>('/pg/ask');
   assert.equal(typeof byPg.value, 'number', JSON.stringify(byPg));
-  assert.equal((await worker.get<Bounded>('/pg/ask?ms=1500')).hung, true);
+  assert.equal((await worker.get<Bounded>('/pg/ask?ms=800')).hung, true);
 });
 
 test('an ordinary Pool serves all requests of a Durable Object', async (t) => {
@@ -235,7 +235,7 @@ test('an ordinary Pool serves all requests of a Durable Object', async (t) => {
 
 test('close() from another request ends what every request has open, and refuses whoever comes', async (t) => {
   const worker = await withWorker(t);
-  const holding = Array.from({ length: 2 }, () => worker.get('/closing/hold?ms=1500'));
+  const holding = Array.from({ length: 2 }, () => worker.get('/closing/hold?ms=900'));
   await eventually('they are held', async () => (await worker.get<Stand>('/closing/stand')).lent === 2);
   const { report, phase, ms, after } = await worker.get<{
     report: { destroyed: number; stillHeld: unknown[] };
