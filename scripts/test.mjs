@@ -41,9 +41,13 @@ const namespace = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0
 const PATH = [process.env.PATH, '/usr/sbin'].join(delimiter);
 const hasPgBouncer = spawnSync('pgbouncer', ['--version'], { env: { PATH } }).status === 0;
 const pgbouncer = hasPgBouncer ? 0 : sourcesBelow('test/postgres').filter(isAboutPgBouncer).length;
+/** The same for Cloudflare's runtime, a binary that npm installs where there is one: test/kit/workerd.ts, which skips nothing in CI. */
+const hasWorkerd = spawnSync(join(root, 'node_modules/.bin/workerd'), ['--version']).status === 0;
+const aboutWorkerd = sourcesBelow('test/ecosystem').filter((path) => basename(path).startsWith('workerd'));
+const workerd = hasWorkerd || process.env.CI === 'true' ? 0 : aboutWorkerd.length;
 
 /** How many tests may be skipped, exactly. */
-const SKIPS = { laws: 0, quick: rootOnly + namespace + pgbouncer, all: 0 };
+const SKIPS = { laws: 0, quick: rootOnly + namespace + pgbouncer + workerd, all: 0 };
 
 let total = noTests;
 

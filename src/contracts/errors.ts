@@ -21,6 +21,7 @@ export const ERROR_KINDS = [
   'STRAY_TRANSACTION',
   'LEASE_RELEASED',
   'LEASE_REVOKED',
+  'POOL_WRONG_LOOP',
   'TRANSACTION_ROLLED_BACK',
   'INVALID_OPTION',
 ] as const;
@@ -222,6 +223,24 @@ export class LeaseError extends OxbowError {
   }
 }
 
+/** A pool, or what belongs to it, was used in an event loop (a thread, a request of an edge runtime) that it cannot reach from its own. */
+export class WrongLoopError extends OxbowError {
+  /** Where it lives, as in `pool-1 lives in the request that used it first`. */
+  readonly lives: string;
+  /** Where it was used: `in another request`. */
+  readonly used: string;
+  /** What to do instead, as an order: `make a pool for each request`. */
+  readonly instead: string;
+
+  constructor(facts: { lives: string; used: string; instead: string }, cause?: unknown) {
+    const { lives, used, instead } = facts;
+    super('POOL_WRONG_LOOP', `${lives}, and was used ${used}: ${instead}`, cause);
+    this.lives = lives;
+    this.used = used;
+    this.instead = instead;
+  }
+}
+
 /** COMMIT was answered with ROLLBACK: a statement inside had failed and nobody had looked. */
 export class TransactionRolledBackError extends OxbowError {
   constructor(message: string, cause?: unknown) {
@@ -268,5 +287,6 @@ named(ConnectionLostError, 'ConnectionLostError');
 named(QueryTimeoutError, 'QueryTimeoutError');
 named(StrayTransactionError, 'StrayTransactionError');
 named(LeaseError, 'LeaseError');
+named(WrongLoopError, 'WrongLoopError');
 named(TransactionRolledBackError, 'TransactionRolledBackError');
 named(OptionError, 'OptionError');

@@ -7,6 +7,18 @@ import type { LeaseRecord, Ledger } from '../contracts/ledger.ts';
 /** `auto`: where it is likely to be asked for, and one in sixteen elsewhere. */
 export type CallSiteMode = 'always' | 'auto' | 'never';
 
+/** What the options `callSites` and `dev` come to. */
+export function modeOf({
+  callSites,
+  dev,
+}: {
+  readonly callSites: boolean | 'auto';
+  readonly dev: boolean;
+}): CallSiteMode {
+  if (callSites === 'auto') return dev ? 'always' : 'auto';
+  return callSites ? 'always' : 'never';
+}
+
 const ONE_IN = 16;
 /** So many waiters at most carry a stack of their own: it weighs more than the waiter. */
 const MOST_WAITING = 1_000;

@@ -34,6 +34,7 @@ export {
   QueueFullError,
   StrayTransactionError,
   TransactionRolledBackError,
+  WrongLoopError,
 } from '../contracts/errors.ts';
 export type { Observer } from '../contracts/events.ts';
 export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';

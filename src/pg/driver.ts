@@ -40,6 +40,8 @@ export interface PgDriverOptions {
   readonly configures?: boolean | undefined;
   /** Default `none`: nobody asks. */
   readonly pooler?: PoolerOption | undefined;
+  /** Whether there is a pooler at each place that was ever connected to, as known beforehand. Default: nothing is. */
+  readonly pooled?: Map<string, boolean> | undefined;
   /** What is to be said about a pooler. */
   readonly tell?: Tell | undefined;
   /** Default `pg`: pg speaks for every query. */
@@ -62,11 +64,12 @@ export class PgDriver implements Driver<PgSession> {
   readonly #transactions: TransactionPooler;
   readonly #speakers: Speakers;
   /** Whether there is a pooler at each place that was ever connected to. */
-  readonly #pooled = new Map<string, boolean>();
+  readonly #pooled: Map<string, boolean>;
   #toldOfPooler = false;
 
   constructor(options: PgDriverOptions) {
     this.#options = options;
+    this.#pooled = options.pooled ?? new Map();
     this.#memory = options.reset === 'tracked' ? new TraceMemory() : undefined;
     this.#speakers = new Speakers(options.speaker ?? 'pg', options.prepare ?? false, options.tellSpeaker);
     this.#transactions = new TransactionPooler((message) => options.tell?.(message));

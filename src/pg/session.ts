@@ -18,7 +18,7 @@ import { Outstanding } from './outstanding.ts';
 import { deadlineBy } from './plain-deadline.ts';
 import type { PgSessionParts } from './session-parts.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
-import { destroyed } from './socket-end.ts';
+import { destroyed, endWithServer } from './socket-end.ts';
 import { Speaker, type Spoken } from './speaker.ts';
 import { step } from './steps.ts';
 import type { Tracks } from './tracks.ts';
@@ -267,6 +267,7 @@ export class PgSession implements Session {
   async end(): Promise<void> {
     this.#leaving = true;
     if (this.#bond !== undefined) await step('query', this.#bond.parting());
+    endWithServer(this.#connection);
     await step('gone', this.client.end());
   }
 

@@ -4,20 +4,23 @@
 import { debuglog } from 'node:util';
 import type { Observer } from '../contracts/events.ts';
 import type { Logger } from '../contracts/options.ts';
+import { bindsIo } from '../sharing/io-context.ts';
 
 const log = debuglog('oxbow');
+/** Cloudflare's `debuglog` is always enabled and writes whatever it is given. */
+const enabled = log.enabled && (!bindsIo || /(^|,)\s*(oxbow|\*)/i.test(process.env.NODE_DEBUG ?? ''));
 
 /** Tells single lines that are for developers: to the logger's `debug`, or to stderr if somebody asked for that. */
 export function debugLine(pool: string, logger: Logger | undefined): (text: string) => void {
   return (text) => {
     if (logger !== undefined) logger.debug({ pool }, `${pool}: ${text}`);
-    else log('%s', `${pool}: ${text}`);
+    else if (enabled) log('%s', `${pool}: ${text}`);
   };
 }
 
 /** An observer of `events` that writes each of them to stderr, or nothing if nobody asked for that. */
 export function debugObserver(pool: string, events: readonly string[]): Partial<Observer> | undefined {
-  if (!log.enabled) return undefined;
+  if (!enabled) return undefined;
   const tell = (event: string, facts: object): void => {
     const text = Object.entries(facts).map(
       ([key, value]) => `${key}=${value instanceof Error ? value.message : value}`,

@@ -35,8 +35,6 @@ export interface PoolLease extends CoreLease<PgSession>, Lease {
   release(reason?: Error | boolean | null): void;
 }
 
-export const PoolLease: LeaseClass<PgSession, PoolLease> = leaseClass<PgSession>() as LeaseClass<PgSession, PoolLease>;
-
 const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   get client(): pg.Client {
     return this.session.client;
@@ -64,10 +62,17 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   },
 };
 
-for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(own))) {
-  Object.defineProperty(PoolLease.prototype, key, { ...property, enumerable: false });
+/** A class of leases of its own, for a pool that puts yet more on them. */
+export function poolLeaseClass(): LeaseClass<PgSession, PoolLease> {
+  const Class = leaseClass<PgSession>() as LeaseClass<PgSession, PoolLease>;
+  for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(own))) {
+    Object.defineProperty(Class.prototype, key, { ...property, enumerable: false });
+  }
+  Object.defineProperty(Class.prototype, Symbol.asyncDispose, {
+    value: own[Symbol.asyncDispose],
+    configurable: true,
+  });
+  return Class;
 }
-Object.defineProperty(PoolLease.prototype, Symbol.asyncDispose, {
-  value: own[Symbol.asyncDispose],
-  configurable: true,
-});
+
+export const PoolLease: LeaseClass<PgSession, PoolLease> = poolLeaseClass();

@@ -15,6 +15,7 @@ export interface Making {
   readonly Client: ClientClass;
   readonly clock: Clock;
   readonly deadline: SetDeadline;
+  readonly pooled: Map<string, boolean> | undefined;
   /** What is to be said about a pooler. */
   readonly tell: (message: string) => void;
 }
@@ -22,7 +23,7 @@ export interface Making {
 /** The driver, and who speaks on its connections where that is known. */
 export function makeDriver(
   { options, client, driving, settings }: PoolSettings,
-  { Client, clock, deadline, tell }: Making,
+  { Client, clock, deadline, pooled, tell }: Making,
 ): { readonly driver: Driver<PgSession>; readonly speakers: Speakers | undefined } {
   if (options.driver !== undefined) return { driver: options.driver as Driver<PgSession>, speakers: undefined };
   const { connection, ...config } = client;
@@ -33,6 +34,7 @@ export function makeDriver(
     connection: connection as (() => unknown) | undefined,
     clock,
     deadline,
+    pooled,
     tellSpeaker: debugLine(settings.name, options.logger),
     tell,
   });

@@ -12,7 +12,7 @@ import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats 
 import { Engine } from '../core/engine.ts';
 import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
-import { CallSites } from '../diagnosis/call-sites.ts';
+import { CallSites, modeOf } from '../diagnosis/call-sites.ts';
 import { systemClock } from '../foundation/system-clock.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
@@ -31,6 +31,7 @@ import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
 import { PoolQuery } from './pool-query.ts';
 import type { QueryOptions } from './query.ts';
+import { guardOf } from './request-guard.ts';
 import type {
   AcquireOptions,
   CheckOptions,
@@ -106,10 +107,12 @@ export class Pool extends Base implements AsyncDisposable {
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
     this.#personality = personality;
-    const warnings = new Warnings(resolved.logger);
+    const guard = guardOf(options, this.name);
+    const warnings = guard?.warnings ?? new Warnings(resolved.logger);
     const { driver, speakers } = makeDriver(made, {
       Client,
       clock,
+      pooled: guard?.pooled,
       deadline: (ms, ring) => this.#engine.deadline(ms, ring),
       tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
     });
@@ -117,11 +120,8 @@ export class Pool extends Base implements AsyncDisposable {
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
     this.#observers.onPhase = made.enrol(this.#observers);
-    const { callSites, dev } = resolved;
     this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine.needs);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
-    const mode =
-      callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';
     this.#engine = new Engine<PgSession, PoolLease>({
       settings: made.settings,
       clock,
@@ -131,10 +131,10 @@ export class Pool extends Base implements AsyncDisposable {
         events: this.#observers,
         reporter: this.#observers,
         tasks: detachedTasks,
-        ledger: new CallSites(mode),
+        ledger: new CallSites(modeOf(resolved)),
         permits: this.#sharing.permits,
       },
-      Lease: PoolLease,
+      Lease: guard?.Lease ?? PoolLease,
     });
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
     this.#engine.tellTraffic(false);
@@ -142,6 +142,7 @@ export class Pool extends Base implements AsyncDisposable {
     const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
     for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
     this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
+    guard?.watch?.(this);
   }
 
   // Life cycle
