@@ -96,8 +96,7 @@ export class Pool extends Base implements AsyncDisposable {
   }
 
   constructor(options: PoolOptions | string = {}) {
-    const personality = new.target.personality;
-    const made = poolSettings(options, personality, () => this);
+    const made = poolSettings(options, new.target.personality, () => this);
     const resolved = made.options;
     const log = logObserver(made.client);
     super(pgOptions(made.client, resolved));
@@ -106,7 +105,7 @@ export class Pool extends Base implements AsyncDisposable {
     this.name = made.settings.name;
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
-    this.#personality = personality;
+    this.#personality = new.target.personality;
     const guard = guardOf(options, this.name);
     const warnings = guard?.warnings ?? new Warnings(resolved.logger);
     const { driver, speakers } = makeDriver(made, {
