@@ -14,8 +14,8 @@ export interface WireEvents {
   on(event: 'commandComplete', listener: (message: { text: string }) => void): unknown;
   on(event: 'errorMessage', listener: () => void): unknown;
   on(event: 'notification', listener: (message: { channel?: string; payload?: string }) => void): unknown;
-  listeners(event: 'notification'): (() => void)[];
   on(event: 'parameterStatus', listener: (message: { parameterName: string; parameterValue: string }) => void): unknown;
+  listeners(event: 'notification'): (() => void)[];
   once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   removeListener(
     event: 'readyForQuery' | 'commandComplete' | 'errorMessage' | 'notification' | 'end' | 'error',

@@ -2,6 +2,7 @@
 // way; the limit that they share is the budget's, and sockets never cross.
 
 import { createSecretKey, type KeyObject } from 'node:crypto';
+import { types } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../contracts/clock.ts';
@@ -85,7 +86,7 @@ export class Sharing {
 function crosses(value: unknown): boolean {
   if (typeof value === 'function' || typeof value === 'symbol') return false;
   if (typeof value !== 'object' || value === null) return true;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Date) return true;
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) || types.isDate(value)) return true;
   if (Array.isArray(value)) return value.every(crosses);
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;

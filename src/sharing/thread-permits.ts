@@ -18,6 +18,9 @@ export interface Wakes {
 /** `woken` is called when another member shouts. */
 export type JoinWakes = (woken: () => void) => Wakes;
 
+/** A row for a pool of this thread, if there is one left. */
+export type EnterMemory = (memory: ThreadMemory) => number | undefined;
+
 /** Waits that follow each other so closely are one. */
 const BETWEEN_MS = 10;
 /** A wake-up can be missed: whoever waits looks by itself at this pace. */
@@ -33,7 +36,7 @@ export class ThreadPermits implements Permits {
   readonly #memory: ThreadMemory;
   readonly #member: Member;
   readonly #join: JoinWakes;
-  readonly #thread: number;
+  readonly #enterMemory: EnterMemory;
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   #row: number | undefined;
@@ -49,11 +52,11 @@ export class ThreadPermits implements Permits {
   /** How many it gives way with at this moment: their sockets are not gone yet. */
   #yielding = 0;
 
-  constructor(memory: ThreadMemory, member: Member, join: JoinWakes, thread: number) {
+  constructor(memory: ThreadMemory, member: Member, join: JoinWakes, enter: EnterMemory) {
     this.#memory = memory;
     this.#member = member;
     this.#join = join;
-    this.#thread = thread;
+    this.#enterMemory = enter;
     this.#clock = member.clock;
   }
 
@@ -137,7 +140,7 @@ export class ThreadPermits implements Permits {
   /** Its row, from the first permit on: a pool that is never used shares nothing. */
   #enter(): number | undefined {
     if (this.#row !== undefined) return this.#row;
-    this.#row = this.#memory.enter(this.#thread);
+    this.#row = this.#enterMemory(this.#memory);
     if (this.#row !== undefined) this.#wakes = this.#member.detached(() => this.#join(() => this.#woken()));
     return this.#row;
   }

@@ -1,6 +1,6 @@
 // How a limit is divided: properties that hold for every division, and a few divisions written out.
 //
-//   FAIR_SEED=n     the cases of this seed
+//   FAIR_SEED=n     other cases
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { type Claim, fairShares } from '../../src/sharing/fair-share.ts';
 
 const CASES = 4_000;
-const seed = Number(process.env.FAIR_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env.FAIR_SEED ?? 20_261_128);
 console.log(`seed ${seed}: ${CASES} divisions for each property`);
 
 const claim = fc.record({ demand: fc.nat(12), floor: fc.option(fc.nat(6), { nil: undefined }) });
