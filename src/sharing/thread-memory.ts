@@ -35,9 +35,9 @@ export interface MemberView {
   readonly needs: number;
 }
 
-/** What `member` asks for. */
-export function claimOf({ needs, want }: MemberView): Claim {
-  return { demand: needs + want };
+/** What a member asks for. What it said of its needs may be old: it cannot need more than it still has. */
+export function claimOf({ held, needs, want }: MemberView): Claim {
+  return { demand: Math.min(held, needs) + want };
 }
 
 export class ThreadMemory {

@@ -75,9 +75,9 @@ export class ThreadPermits implements Permits {
       this.#wait = { wanted, settle };
       this.#look();
       if (this.#wait === undefined) return;
-      const starving = now - (this.#hungrySince ?? now) >= STARVING_MS;
-      if (starving) this.#wakes?.shout();
-      this.#again(starving ? LOOK_MS : STARVING_MS);
+      const inMs = STARVING_MS - (now - (this.#hungrySince ?? now));
+      if (inMs <= 0) this.#wakes?.shout();
+      this.#again(inMs <= 0 ? LOOK_MS : inMs);
     });
   }
 
@@ -156,7 +156,10 @@ export class ThreadPermits implements Permits {
   #mayTake(row: number): boolean {
     const members = this.#memory.members();
     if (!members.some((member) => member.row !== row && member.hungry)) return true;
-    return this.#memory.held(row) < this.#share(row, members);
+    const held = this.#memory.held(row);
+    // What stands in the row may be old, or nothing yet: one more is asked for now.
+    const claims = members.map((member) => (member.row === row ? { demand: held + 1 } : claimOf(member)));
+    return held < this.#share(row, members, fairShares(this.#memory.limit, claims));
   }
 
   #take(row: number): boolean {
