@@ -8,12 +8,11 @@
 import type { Claim } from './fair-share.ts';
 
 const VERSION = 1;
-/** Cells of the head: the layout's version, the limit, the number of the last take, how many rows have ever been in use. */
+/** Cells of the head: the layout's version, the limit, the last ticket, how many rows have ever been in use. */
 const HEAD = { version: 0, limit: 1, lastTicket: 2, rows: 3 } as const;
 const HEAD_CELLS = 4;
 /**
- * Cells of a row. `thread` is its thread's id and one, since the first has the id 0 and a free row says 0; `ticket` is the number of its last
- * take; `promised` permits are on their way back for others; from `above` on stand the threads above its own.
+ * Cells of a row. `thread` is its thread's id and one, since the first has the id 0 and a free row says 0; `ticket` is its place in the line; `promised` permits are on their way back for others; from `above` on stand the threads above its own.
  */
 const ROW = { thread: 0, held: 1, want: 2, hungry: 3, promised: 4, ticket: 5, needs: 6, above: 7 } as const;
 /** How many of the threads above are written down. */
@@ -123,10 +122,15 @@ export class ThreadMemory {
     for (let n = 0; n < this.limit; n += 1) {
       if (Atomics.compareExchange(this.#cells, this.#permit(n), 0, row + 1) !== 0) continue;
       Atomics.add(this.#cells, this.#at(row, 'held'), 1);
-      this.#store(row, 'ticket', Atomics.add(this.#cells, HEAD.lastTicket, 1) + 1);
+      this.goLast(row);
       return true;
     }
     return false;
+  }
+
+  /** The pool of `row` stands behind all others. */
+  goLast(row: number): void {
+    this.#store(row, 'ticket', Atomics.add(this.#cells, HEAD.lastTicket, 1) + 1);
   }
 
   /** Gives one back; false if the pool of `row` has none. */
@@ -152,7 +156,7 @@ export class ThreadMemory {
     return this.#load(this.#at(row, 'held'));
   }
 
-  /** Everybody who shares now, those first who took one longest ago. */
+  /** Everybody who shares now, those first who took one longest ago, or had their turn then. */
   members(): MemberView[] {
     const members: MemberView[] = [];
     for (let row = 0; row < this.#load(HEAD.rows); row += 1) {

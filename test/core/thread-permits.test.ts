@@ -264,6 +264,97 @@ test('while nobody gives way who starves says so every 100 ms, and nobody else s
   assert.equal(threads.woken, 2 * 11);
 });
 
+test('what cannot be divided evenly is first for those who took one longest ago, until they have had it for a second', async () => {
+  const { threads, parties } = stage(3);
+  const [a, b] = parties;
+  a.has(2, true);
+  b.has(1, true);
+  await a.wants(4);
+  await b.wants(4);
+  await threads.clock.advance(900);
+  assert.equal(a.yieldsNeeded(), false);
+  await threads.clock.advance(200);
+  assert.equal(a.permits.yields(true, 999, 0), false, 'but not one that has only just come');
+  assert.equal(a.yieldsNeeded(), true);
+  assert.equal(a.yieldsNeeded(), false);
+  a.busy -= 1;
+  await a.gives();
+  assert.deepEqual([a.held, b.held], [1, 2], 'the one that stands last does not take it back');
+  await threads.clock.advance(900);
+  assert.equal(b.yieldsNeeded(), false);
+  await threads.clock.advance(200);
+  assert.equal(b.yieldsNeeded(), true);
+});
+
+test('with fewer permits than threads each has its turn of a second, and nobody gives up its only one before', async () => {
+  const { threads, parties } = stage(1);
+  const [a, b, c] = parties;
+  a.has(1, true);
+  await a.wants(1);
+  await c.wants(1);
+  await b.wants(1);
+  for (const [holder, next] of [
+    [a, c],
+    [c, b],
+    [b, a],
+  ] as const) {
+    await threads.clock.advance(900);
+    assert.equal(holder.yieldsNeeded(), false);
+    await threads.clock.advance(200);
+    assert.equal(holder.yieldsNeeded(), true);
+    holder.busy -= 1;
+    await holder.gives();
+    assert.equal(next.answer, true);
+    await next.wants(1);
+  }
+});
+
+test('of two who starve the one that has waited longer takes what comes back, though the other is woken first', async () => {
+  const { threads, parties } = stage(4);
+  const [a, b, c] = parties;
+  c.has(1, true);
+  b.has(1, true);
+  a.has(2, true);
+  await b.wants(2);
+  await c.wants(2);
+  await threads.clock.advance(60);
+  assert.equal(threads.memory.members()[0]?.held, 1);
+  a.busy -= 1;
+  await a.gives();
+  assert.deepEqual([b.held, c.held], [1, 2]);
+});
+
+test('what comes back while the first in the line is blocked is taken by the next within 100 ms', async () => {
+  const threads = new Threads(2);
+  const [a, b, c] = [new Party(threads), new Party(threads), new Party(threads)];
+  a.has(1, true);
+  c.has(1, true);
+  await c.wants(1);
+  await threads.clock.advance(55);
+  const row = threads.memory.enter(77) ?? assert.fail('no row'); // it wants one and starves, and does nothing about it
+  threads.memory.tell(row, { want: 1, hungry: true });
+  await b.wants(1);
+  await threads.clock.advance(55);
+  a.busy = 0;
+  await a.gives();
+  assert.equal(b.answer, undefined);
+  await threads.clock.advance(100);
+  assert.equal(b.answer, true);
+});
+
+test('a starving thread that is served in another way says so, and nobody stands back for it any longer', async () => {
+  const { threads, parties } = stage(1);
+  const [a, b, c] = parties;
+  a.has(1, true);
+  await b.wants(1);
+  await c.wants(1);
+  await threads.clock.advance(60);
+  b.want = 0;
+  await a.gives();
+  await threads.clock.advance(1);
+  assert.deepEqual([b.answer, c.answer], [false, true]);
+});
+
 test('the death of a thread in the middle of giving way leaves no promise behind', async () => {
   const { threads, parties } = stage(4);
   const [a, b, c] = parties;
