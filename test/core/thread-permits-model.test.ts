@@ -204,6 +204,7 @@ console.log(`seed ${SEED}: ${RUNS} courses of 30 to 60 steps to rest, ${RUNS / 5
 
 holds(
   'when nobody wants anything nothing presses anybody, and nobody gives anything up',
+  RUNS,
   async ({ threads, pools }) => {
     for (const pool of pools) pool.withdraw();
     await threads.clock.advance(300);
