@@ -17,6 +17,9 @@ const CHECK_MS = 500;
 const FENCE = `SELECT CASE WHEN pg_catalog.current_setting('client_connection_check_interval', true) = '0'
   THEN pg_catalog.set_config('client_connection_check_interval', '${CHECK_MS}', false) END`;
 
+/** invalid_parameter_value */
+const REFUSED = '22023';
+
 export class PgBond implements Bond {
   renew: (() => Promise<void>) | undefined = undefined;
   readonly pid: number | undefined;
@@ -39,8 +42,8 @@ export class PgBond implements Bond {
       await step('query', this.ask(FENCE));
       this.#fenced = true;
     } catch (error) {
-      // Some platforms cannot look, and refuse the setting: then it is as it was before.
-      if (typeof error !== 'object' || error === null || Reflect.get(error, 'severity') !== 'ERROR') throw error;
+      // Some platforms cannot look, and refuse the setting: then it is as it was before. (The severity would be in the server's language.)
+      if (typeof error !== 'object' || error === null || Reflect.get(error, 'code') !== REFUSED) throw error;
     }
   }
 

@@ -34,6 +34,8 @@ export interface SharedPool {
   readonly budget: ThreadBudgetHandle;
 }
 
+const FACES: ReadonlySet<Face> = new Set(['oxbow', 'pg', 'null']);
+
 /** They are made of methods, which do not cross even where the object would. */
 const NEVER: ReadonlySet<string> = new Set(['clock', 'driver', 'logger']);
 
@@ -66,8 +68,16 @@ export class Sharing {
         'none, or a thread budget: a pool shares one limit, and has another',
       );
     if (this.#budget === undefined) {
-      this.#budget = createThreadBudget({ max });
-      this.permits.plug(this.#budget.join(this.#member));
+      const { held } = this.permits;
+      if (held > max)
+        throw new OptionError(
+          'max',
+          max,
+          `${held} or more: so many connections are open; wait for resize(), then share`,
+        );
+      const budget = createThreadBudget({ max });
+      this.permits.plug(budget.join(this.#member));
+      this.#budget = budget;
     }
     watchWorkers(workers);
     const cross: Record<string, unknown> = {};
@@ -98,9 +108,11 @@ export function joined(
   handle: unknown,
   overrides: PoolOptions,
 ): { face: Face; options: PoolOptions; budget: ThreadBudgetHandle } {
-  const given: Partial<Record<keyof SharedPool, unknown>> = typeof handle === 'object' && handle !== null ? handle : {};
-  const { oxbow, face, sealed, missing, budget } = given as Partial<SharedPool>;
-  if (oxbow !== 'pool' || sealed === undefined || missing === undefined || budget === undefined || face === undefined)
+  const { oxbow, face, sealed, missing, budget } = (
+    typeof handle === 'object' && handle !== null ? handle : {}
+  ) as SharedPool;
+  const isOurs = types.isKeyObject(sealed) && Array.isArray(missing) && budget !== undefined && FACES.has(face);
+  if (oxbow !== 'pool' || !isOurs)
     throw new OptionError('handle', handle, 'what pool.share() gave, as it came out of workerData or a message');
   if (typeof overrides !== 'object' || overrides === null)
     throw new OptionError('overrides', overrides, 'an object with options');
