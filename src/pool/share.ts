@@ -73,7 +73,7 @@ export class Sharing {
         throw new OptionError(
           'max',
           max,
-          `${held} or more: so many connections are open; wait for resize(), then share`,
+          `${held} or more: so many connections are open still; share when resize() has taken effect`,
         );
       const budget = createThreadBudget({ max });
       this.permits.plug(budget.join(this.#member));
@@ -82,9 +82,11 @@ export class Sharing {
     watchWorkers(workers);
     const cross: Record<string, unknown> = {};
     const missing: string[] = [];
-    for (const [name, value] of Object.entries(this.#given)) {
+    // A password that was read from another pool's options is not enumerable there.
+    for (const name of Object.getOwnPropertyNames(this.#given)) {
+      const value: unknown = Reflect.get(this.#given, name);
       if (value === undefined || name === 'budget') continue;
-      if (!NEVER.has(name) && crosses(value)) cross[name] = value;
+      if (!NEVER.has(name) && crosses(value)) cross[name] = laidOpen(value);
       else missing.push(name);
     }
     const sealed = createSecretKey(serialize(cross));
@@ -100,7 +102,17 @@ function crosses(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(crosses);
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
-  return isPlain && Object.values(value).every(crosses);
+  return isPlain && Object.getOwnPropertyNames(value).every((name) => crosses(Reflect.get(value, name)));
+}
+
+/** What is not enumerable would be left behind; pg makes `ssl.key` so, in the object that it is given. */
+function laidOpen(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(laidOpen);
+  if (typeof value !== 'object' || value === null) return value;
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) || types.isDate(value)) return value;
+  return Object.fromEntries(
+    Object.getOwnPropertyNames(value).map((name) => [name, laidOpen(Reflect.get(value, name))]),
+  );
 }
 
 /** What `joinPool()` was given, as options of the pool to be made, and which class that is. Throws `OptionError`. */
