@@ -38,6 +38,7 @@ export {
 export type { Observer } from '../contracts/events.ts';
 export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 export type { Logger } from '../contracts/options.ts';
+export type { BudgetFigures } from '../contracts/permits.ts';
 export type { Phase } from '../contracts/phase.ts';
 export type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 export type { Lease } from '../pool/lease.ts';
@@ -53,4 +54,5 @@ export type {
   TransactionOptions,
   WaitOptions,
 } from '../pool/requests.ts';
+export type { SharedPool, ShareOptions } from '../pool/share.ts';
 export type { Transaction } from '../pool/transaction.ts';
