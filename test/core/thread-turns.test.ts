@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { Rig, type RigOptions } from '../kit/rig.ts';
+import { Rig, type RigOptions, watch } from '../kit/rig.ts';
 import { Threads } from '../kit/threads.ts';
 
 const SEED = Number(process.env.TURNS_SEED ?? 20_261_128);
@@ -91,3 +91,22 @@ for (const [members, limit] of [
     await threads.clock.advance(2_000);
     assert.deepEqual([threads.memory.used, threads.memory.members().length, sockets(rigs)], [0, 0, 0]);
   });
+
+test('pools at rest do not take from each other what they keep warm, though the limit is too small for all of them', async () => {
+  const threads = new Threads(6, new VirtualClock({ seed: SEED }));
+  const rigs = Array.from({ length: 4 }, () => engine(threads, { min: 2 }));
+  const opened = rigs.map((rig) => watch(rig.engine.open()));
+  await watched(threads, rigs, 3_000);
+  assert.ok(
+    opened.every(({ settled, error }) => settled && error === undefined),
+    'each had its two for a moment',
+  );
+  const connects = (): number => rigs.reduce((sum, { driver }) => sum + driver.sessions.length, 0);
+  const before = connects();
+  await watched(threads, rigs, 60_000);
+  assert.equal(connects(), before);
+  assert.equal(sockets(rigs), 6);
+  const poor = rigs.find((rig) => rig.engine.snapshot().size === 1) ?? assert.fail('six are shared by four');
+  const leases = await Promise.all([poor.get(100), poor.get(100)]);
+  for (const lease of leases) lease.release();
+});
