@@ -1,13 +1,16 @@
-// A worker thread that was given a pool's options and makes a pool of its own from them, as everybody does. Opens all of its
-// connections, says so, and holds them until it is told to stop.
+// A worker thread that was given a pool's options and makes a pool of its own from them, as everybody does; or a handle, and joins the pool
+// behind it. Opens all of its connections, says so, and holds them until it is told to stop.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import pg from 'pg';
-import { Pool } from '../../src/doors/index.ts';
+import { Pool, type SharedPool } from '../../src/doors/index.ts';
+import { joinPool } from '../../src/doors/threads.ts';
 
 export interface Task {
   readonly kind: 'pg' | 'oxbow';
   readonly options: pg.PoolConfig & { max: number };
+  /** The pool that is to be joined, where that can be done. */
+  readonly shared?: SharedPool | undefined;
 }
 
 /** Takes all connections of a pool, so that they all exist. */
@@ -15,7 +18,8 @@ export async function takeAll(pool: pg.Pool | Pool, max: number): Promise<pg.Poo
   return Promise.all(Array.from({ length: max }, () => pool.connect()));
 }
 
-export function poolOf({ kind, options }: Task): pg.Pool | Pool {
+export function poolOf({ kind, options, shared }: Task): pg.Pool | Pool {
+  if (shared !== undefined) return joinPool(shared);
   return kind === 'pg' ? new pg.Pool(options) : new Pool(options);
 }
 

@@ -40,10 +40,12 @@ export interface Bond {
    * that died is given to another at once.
    */
   fence(): Promise<void>;
-  /** Asks the server something; rows of texts. */
+  /** Asks the server something; rows of texts, those of the last statement if there are several. */
   ask(text: string): Promise<readonly (readonly (string | null)[])[]>;
   /** Calls `listener` with what is sent to this channel. The session's borrowers do not hear of it. Called once at most. */
   hear(channel: string, listener: (payload: string) => void): void;
+  /** Asked when the session is ended politely: a last text for the server, or undefined. That it failed is nobody's concern any more. */
+  farewell: (() => string | undefined) | undefined;
   /** Called at the end of each `discard()` and `restore()`, which have undone what the budget had done. What it throws, they throw. */
   renew: (() => Promise<void>) | undefined;
 }

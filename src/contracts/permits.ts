@@ -59,6 +59,8 @@ export interface Member {
   readonly max: number;
   /** How many of its sessions it cannot do without now: those that are not idle, and as many as it keeps warm. */
   needs(): number;
+  /** How many borrowers wait there now. Whoever only keeps warm may have what is free, and takes it from nobody. */
+  waiting?(): number;
   /** Runs `fn` in nobody's asynchronous context, so that what it creates belongs to no borrower (DESIGN B17). */
   detached<T>(fn: () => T): T;
 }
@@ -67,6 +69,8 @@ export interface Member {
 export interface Budget {
   /** Called once by each pool that is made with it. Does nothing that anybody could see: the first permit is what counts. */
   join(member: Member): Permits;
+  /** Budgets with equal terms are one and the same, whoever made them. Undefined: each is its own. */
+  readonly terms?: string | undefined;
 }
 
 /** The inert part: no limit but the pool's own. */

@@ -14,6 +14,7 @@ export type ReportCode =
   | 'OXBOW_FAILOVER'
   | 'OXBOW_POOLER'
   | 'OXBOW_IMPLICIT_OPEN'
+  | 'OXBOW_MANY_POOLS'
   | 'OXBOW_OPTION';
 
 export interface Report {

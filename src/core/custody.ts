@@ -20,16 +20,19 @@ export class Custody<S extends Session> {
 
   /** Resolves when the custody is over. */
   get ended(): Promise<void> {
-    if (!this.held) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#whenEnded.push(resolve);
-    });
+    return new Promise((resolve) => this.onEnd(resolve));
+  }
+
+  /** Calls `listener` in the turn in which the custody ends, or now if it is over. */
+  onEnd(listener: () => void): void {
+    if (this.held) this.#whenEnded.push(listener);
+    else listener();
   }
 
   /** The slot has come to rest, or somebody else is in charge now. */
   end(): void {
     if (!this.held) return;
     this.#slot.custody = undefined;
-    for (const resolve of this.#whenEnded) resolve();
+    for (const ended of this.#whenEnded) ended();
   }
 }

@@ -54,7 +54,8 @@ function shortened(file: string): string {
   return file.startsWith(here) ? file.slice(here.length) : file;
 }
 
-function capture(): Error {
+/** A stack as it is; reading its text is what costs. */
+export function capture(): Error {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = FRAMES;
   const error = new Error();

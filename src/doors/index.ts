@@ -41,6 +41,7 @@ export type { Logger } from '../contracts/options.ts';
 export type { BudgetFigures } from '../contracts/permits.ts';
 export type { Phase } from '../contracts/phase.ts';
 export type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
+export { globalPool } from '../pool/global-pool.ts';
 export type { Lease } from '../pool/lease.ts';
 export { onSignal, type SignalOptions, type StoppableServer } from '../pool/on-signal.ts';
 export type { PoolOptions } from '../pool/options.ts';

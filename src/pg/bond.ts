@@ -21,6 +21,7 @@ const FENCE = `SELECT CASE WHEN pg_catalog.current_setting('client_connection_ch
 const REFUSED = '22023';
 
 export class PgBond implements Bond {
+  farewell: (() => string | undefined) | undefined = undefined;
   renew: (() => Promise<void>) | undefined = undefined;
   readonly pid: number | undefined;
   readonly #client: pg.Client;
@@ -48,8 +49,9 @@ export class PgBond implements Bond {
   }
 
   async ask(text: string): Promise<readonly (string | null)[][]> {
-    const { rows } = await step('query', this.#client.query({ text, rowMode: 'array', types: AS_TEXT }));
-    return rows as (string | null)[][];
+    const asked = await step('query', this.#client.query({ text, rowMode: 'array', types: AS_TEXT }));
+    const results: readonly pg.QueryArrayResult[] = Array.isArray(asked) ? asked : [asked];
+    return (results.at(-1)?.rows ?? []) as (string | null)[][];
   }
 
   hear(channel: string, listener: (payload: string) => void): void {
@@ -60,6 +62,17 @@ export class PgBond implements Bond {
       if (message.channel === channel) listener(message.payload ?? '');
       else for (const tell of told) Reflect.apply(tell, connection, [message]);
     });
+  }
+
+  /** Before goodbye. */
+  async parting(): Promise<void> {
+    const text = this.farewell?.();
+    if (text === undefined) return;
+    try {
+      await step('query', this.ask(text));
+    } catch {
+      // The others find out by themselves, only later.
+    }
   }
 
   /** After a reset: what the server forgot with everything else. */

@@ -266,6 +266,7 @@ export class PgSession implements Session {
 
   async end(): Promise<void> {
     this.#leaving = true;
+    if (this.#bond !== undefined) await step('query', this.#bond.parting());
     await step('gone', this.client.end());
   }
 

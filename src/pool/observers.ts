@@ -32,6 +32,7 @@ export class Observers implements EngineEvents, Reporter {
   readonly #name: string;
   /** Told whether anybody listens. */
   onListening: (listening: boolean) => void = () => {};
+  onPhase: (to: Phase) => void = () => {};
 
   /** `face` tells the listeners of pg's events. */
   constructor(reporter: Reporter, face: ClientEvents, name: string) {
@@ -63,6 +64,7 @@ export class Observers implements EngineEvents, Reporter {
   }
 
   phase(from: Phase, to: Phase): void {
+    this.onPhase(to);
     if (this.#list.length > 0) this.#tell('phase', { from, to });
   }
 

@@ -3,6 +3,8 @@
 
 import type pg from 'pg';
 import type { AllOptions, ResolvedOptions } from '../contracts/options.ts';
+import type { Phase } from '../contracts/phase.ts';
+import type { Reporter } from '../contracts/reporter.ts';
 import type { Hooks, Settings } from '../core/household.ts';
 import type { Personality } from '../core/option-table.ts';
 import { resolveOptions } from '../core/resolve-options.ts';
@@ -10,6 +12,7 @@ import { PG_KEYS } from '../pg/client-keys.ts';
 import { readSentences } from '../pg/condemn.ts';
 import type { PgDriverOptions } from '../pg/driver.ts';
 import type { PgSession } from '../pg/session.ts';
+import { enrol } from './many-pools.ts';
 import { withVerify } from './pg-hooks.ts';
 import type { Pool } from './pool.ts';
 
@@ -29,20 +32,23 @@ export interface PoolSettings {
   /** What the driver is told of them. */
   readonly driving: Driving;
   readonly hooks: Hooks<PgSession>;
+  /** Enters the pool among those of the process, once it is there; what comes back is to be told of each change of phase. */
+  readonly enrol: (reporter: Reporter) => (to: Phase) => void;
 }
 
 let pools = 0;
 
 /** Checks and completes what the user wrote; throws an `OptionError` before anything was done. */
 export function poolSettings(given: PoolOptions | string, personality: Personality, owner: () => Pool): PoolSettings {
-  const input: unknown = typeof given === 'string' ? { connectionString: given } : given;
+  const input: unknown = typeof given === 'string' ? { connectionString: given } : written(given);
   const { engine: options, client } = resolveOptions<pg.Client, Pool>(input, {
     personality,
     foreignKeys: PG_KEYS,
     env: process.env,
   });
   pools += 1;
-  const name = options.name ?? `pool-${pools}`;
+  const number = pools;
+  const name = options.name ?? `pool-${number}`;
   if (options.name !== undefined && client.application_name === undefined) client.application_name = options.name;
   const { check, reset, configure, onReconnectFailed } = options;
   const settings: Settings = {
@@ -71,7 +77,21 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     prepare: options.prepare,
     unset: unsetServer(input, client),
   };
-  return { given: input as PoolOptions, options, client, settings, driving, hooks };
+  /** The number of an unnamed pool is free again, if no later one was given. */
+  const unname = (): void => {
+    if (pools === number) pools -= 1;
+  };
+  const enrolled = (reporter: Reporter): ((to: Phase) => void) =>
+    enrol(owner(), { given: Object(input), unname, client }, personality, reporter);
+  return { given: input as PoolOptions, options, client, settings, driving, hooks, enrol: enrolled };
+}
+
+/** The own properties, read once, whatever becomes of the object. What is no object with options is told as such later. */
+function written(given: unknown): unknown {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
+  const own: Record<string, unknown> = Object.create(null);
+  for (const key of Object.getOwnPropertyNames(given)) own[key] = Reflect.get(given, key);
+  return own;
 }
 
 function unsetServer(input: unknown, client: Readonly<Record<string, unknown>>): string | undefined {

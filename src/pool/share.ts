@@ -39,6 +39,12 @@ const FACES: ReadonlySet<Face> = new Set(['oxbow', 'pg', 'null']);
 /** They are made of methods, which do not cross even where the object would. */
 const NEVER: ReadonlySet<string> = new Set(['clock', 'driver', 'logger']);
 
+/** What a budget is told of the pool's engine. */
+interface Needy {
+  readonly needs: number;
+  readonly waiting: number;
+}
+
 export class Sharing {
   readonly permits: LatePermits;
   readonly #given: PoolOptions;
@@ -48,12 +54,19 @@ export class Sharing {
   /** It shares another limit already. */
   readonly #foreign: boolean;
 
-  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, needs: () => number) {
+  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, engine: () => Needy) {
     const { max, name } = settings;
     const { budget } = options;
     this.#given = given;
     this.#face = face;
-    this.#member = { name, clock, max, needs, detached: detachedTasks.detached };
+    this.#member = {
+      name,
+      clock,
+      max,
+      needs: () => engine().needs,
+      waiting: () => engine().waiting,
+      detached: detachedTasks.detached,
+    };
     this.permits = new LatePermits(budget?.join(this.#member));
     this.#budget = budget instanceof ThreadBudget ? budget : undefined;
     this.#foreign = budget !== undefined && this.#budget === undefined;
@@ -73,11 +86,10 @@ export class Sharing {
         throw new OptionError(
           'max',
           max,
-          `${held} or more: so many connections are open still; share when resize() has taken effect`,
+          `at least ${held}, as many connections as there are: wait until resize() is done`,
         );
-      const budget = createThreadBudget({ max });
-      this.permits.plug(budget.join(this.#member));
-      this.#budget = budget;
+      this.#budget = createThreadBudget({ max });
+      this.permits.plug(this.#budget.join(this.#member));
     }
     watchWorkers(workers);
     const cross: Record<string, unknown> = {};

@@ -76,7 +76,7 @@ export class ThreadPermits implements Permits {
       this.#look(true);
       if (this.#wait === undefined) return;
       const inMs = STARVING_MS - (now - (this.#hungrySince ?? now));
-      if (inMs <= 0) this.#wakes?.shout();
+      if (inMs <= 0) this.#say();
       this.#again(inMs <= 0 ? LOOK_MS : inMs);
     });
   }
@@ -202,8 +202,15 @@ export class ThreadPermits implements Permits {
     wait.settle(want > 0);
   }
 
+  /** What it wants only to keep it warm it takes from nobody. */
   #tell(row: number, want: number, hungry: boolean): void {
-    this.#memory.tell(row, { want, hungry, needs: this.#member.needs() });
+    const seen = this.#member.waiting?.() === 0 ? { want: 0, hungry: false } : { want, hungry };
+    this.#memory.tell(row, { ...seen, needs: this.#member.needs() });
+  }
+
+  /** Tells the others that it starves. */
+  #say(): void {
+    if (this.#member.waiting?.() !== 0) this.#wakes?.shout();
   }
 
   /** Looks again after a while, and tells the others as long as it starves. */
@@ -213,7 +220,7 @@ export class ThreadPermits implements Permits {
       this.#timer = undefined;
       this.#look(false);
       if (this.#wait === undefined) return;
-      this.#wakes?.shout();
+      this.#say();
       this.#again(LOOK_MS);
     });
   }

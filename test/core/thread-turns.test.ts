@@ -18,7 +18,7 @@ function engine(threads: Threads, settings: RigOptions['settings'] = {}): Rig {
     clock: threads.clock,
     settings: { max: threads.memory.limit, ...settings },
     script: (call) => ({ afterMs: call === 'open' ? CONNECT_MS : call === 'end' ? 1 : 0.25 }),
-    ports: { permits: threads.join({ needs: () => rig.engine.needs }) },
+    ports: { permits: threads.join({ needs: () => rig.engine.needs, waiting: () => rig.engine.waiting }) },
   });
   return rig;
 }
@@ -99,7 +99,7 @@ test('pools at rest do not take from each other what they keep warm, though the 
   await watched(threads, rigs, 3_000);
   assert.ok(
     opened.every(({ settled, error }) => settled && error === undefined),
-    'each had its two for a moment',
+    'each is open',
   );
   const connects = (): number => rigs.reduce((sum, { driver }) => sum + driver.sessions.length, 0);
   const before = connects();
@@ -109,4 +109,17 @@ test('pools at rest do not take from each other what they keep warm, though the 
   const poor = rigs.find((rig) => rig.engine.snapshot().size === 1) ?? assert.fail('six are shared by four');
   const leases = await Promise.all([poor.get(100), poor.get(100)]);
   for (const lease of leases) lease.release();
+});
+
+test('a pool that is opened has its first connection though all lie idle in others, and are kept warm there', async () => {
+  const threads = new Threads(4, new VirtualClock({ seed: SEED }));
+  const [rich, poor] = [engine(threads, { min: 4 }), engine(threads)];
+  await rich.fill(4);
+  await threads.clock.advance(1_000);
+  assert.equal(rich.engine.snapshot().idle, 4);
+  const opened = watch(poor.engine.open());
+  await threads.clock.advance(100);
+  assert.ok(opened.settled && opened.error === undefined);
+  await threads.clock.advance(5_000);
+  assert.deepEqual([rich.engine.snapshot().idle, poor.engine.snapshot().idle], [3, 1]);
 });

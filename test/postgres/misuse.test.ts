@@ -246,6 +246,8 @@ test('killed backends, idle and lent, crash no process that has no listener anyw
     const [idle, lent, raw] = await Promise.all([pool.acquire(), pool.acquire(), pool.connect()]);
     const pids = await Promise.all([idle, lent, raw].map(async (one) => (await one.query('SELECT pg_backend_pid() AS pid')).rows[0].pid));
     idle.release();
+    // Its reply may not have been read to the end yet.
+    while (pool.idleCount < 1) await new Promise(setImmediate);
     for (const pid of pids) await admin.query('SELECT pg_terminate_backend($1)', [pid]);
     while (pool.stats().connectionsLost < 3) await new Promise(setImmediate);
     console.log(pool.totalCount, (await pool.query('SELECT 1 AS one')).rows[0].one);

@@ -1,21 +1,22 @@
-// The quick suites, but for the long ones and those that Node has no part in, on the other supported versions of Node. Each comes from npm, into a folder of its own.
+// The quick suites, but for the long ones and those that Node has no part in, on the other supported versions of Node, and the probes of
+// docs/runtimes.md. Each comes from npm, into a folder of its own.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { root } from '../laws/tree.ts';
+import { read, root } from '../laws/tree.ts';
+import { withServer } from '../postgres/harness.ts';
+import { measure } from '../runtimes/measure.ts';
+import { cellsOf, probesIn } from '../runtimes/page.ts';
+import { install, NODES } from '../runtimes/runtimes.ts';
 import { run } from './tarball.ts';
 
-const VERSIONS = ['20.19.0', '22.23.3', '24.9.0'];
 const OWN = process.versions.node;
-const SUITES = [
-  'test/laws/package',
-  'test/laws/runner',
-  'test/laws/surface',
-  'test/core/',
+const LAWS_AND_CORE = ['test/laws/package', 'test/laws/runner', 'test/laws/surface', 'test/core/'];
+const POSTGRES = [
   'test/postgres/',
   // What depends on the server, on PgBouncer or on a terminal and not on this version of Node.
   '!embedded',
@@ -25,22 +26,23 @@ const SUITES = [
   '!on-signal',
 ];
 
-/** Where npm's package of this version has its binary. */
-function installed(version: string, folder: string): string {
-  const name = `node-${process.platform}-${process.arch}`;
-  writeFileSync(join(folder, 'package.json'), '{"private":true}');
-  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', `${name}@${version}`], folder);
-  return join(folder, 'node_modules', name, 'bin', 'node');
+/** An older release of the Node at hand is asked what a release can change; `npm test` has run the rest on this line. */
+function suitesFor(version: string): string[] {
+  const [major] = OWN.split('.');
+  return version.startsWith(`${major}.`) ? LAWS_AND_CORE : [...LAWS_AND_CORE, ...POSTGRES];
 }
 
-for (const version of VERSIONS.filter((candidate) => candidate !== OWN)) {
-  test(`laws, core and postgres pass on Node ${version}`, (t) => {
+for (const runtime of NODES.filter(({ version }) => version !== OWN)) {
+  const { version = '', label } = runtime;
+  const suites = suitesFor(version);
+  const what = suites.length > LAWS_AND_CORE.length ? 'laws, core and postgres' : 'laws and core';
+  test(`${what} pass on Node ${version}, and its probes come to what docs/runtimes.md says`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'oxbow-node-'));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
-    const node = installed(version, folder);
+    const [node = ''] = install([runtime], folder);
     assert.equal(run(node, ['--version'], folder).trim(), `v${version}`);
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const ended = spawnSync(node, [join(root, 'scripts', 'test.mjs'), 'quick', ...SUITES], {
+    const ended = spawnSync(node, [join(root, 'scripts', 'test.mjs'), 'quick', ...suites], {
       cwd: root,
       env,
       encoding: 'utf8',
@@ -58,5 +60,8 @@ for (const version of VERSIONS.filter((candidate) => candidate !== OWN)) {
         .slice(0, 80)
         .join('\n'),
     );
+    const server = await withServer(t);
+    const cells = cellsOf({ outcomes: await measure(node, [], server.url) });
+    assert.deepEqual(cells, probesIn(read('docs/runtimes.md'), label), 'run `node scripts/runtimes-reference.mjs`');
   });
 }

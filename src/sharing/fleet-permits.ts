@@ -1,0 +1,306 @@
+// One pool's side of a budget that PostgreSQL itself coordinates (DESIGN section 4). Owns when it connects without a permit, seeks, appeals to
+// the others and gives way; the words are fleet-sql's, the reasons fleet-rules'.
+//
+// A session proves its permit with an advisory lock of its own, so at most one at a time is on its way without one: that session seeks, as
+// long as it is wanted, and the others of this pool wait for it.
+
+import type { Clock, Timer } from '../contracts/clock.ts';
+import type { Bond, Session } from '../contracts/driver.ts';
+import { ConnectError } from '../contracts/errors.ts';
+import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
+import { type Appeal, appealText, FREED, paceMs, REST_MS, readPayload, standing, staysOn } from './fleet-rules.ts';
+import * as sql from './fleet-sql.ts';
+import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
+
+/** What was asked for so long ago has been asked for again, or is wanted no more. */
+const APPEAL_LASTS_MS = 1_000;
+/** Whoever has less than its share says so again within this, as long as that is so. */
+const SHORT_LASTS_MS = 400;
+/** Appeals of others are as good as one's own. */
+const APPEALED_MS = 150;
+/** Those who could give the same do not all do so at once: each waits for a part of this, and hears whether another was quicker. */
+const GIVING_SPREAD_MS = 20;
+/**
+ * A permit is told free before its session is gone, which takes the server a moment. It is looked for after part of this, then after
+ * twice as long, and so on: each seeker begins at another time.
+ */
+const FREED_SPREAD_MS = 15;
+const FREED_LOOKS = 4;
+
+export interface FleetTerms {
+  readonly limit: number;
+  readonly floor: number;
+  readonly key: string;
+}
+
+interface Wait {
+  readonly wanted: () => number;
+  readonly settle: (taken: boolean) => void;
+}
+
+export class FleetPermits implements Permits {
+  pressure = 0;
+  readonly #terms: FleetTerms;
+  readonly #keys: sql.FleetKeys;
+  readonly #member: Member;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  readonly #bonds = new Map<Session, Bond>();
+  /** A session is on its way that has no permit yet. */
+  #unproven = false;
+  #wait: Wait | undefined;
+  #waitTimer: Timer | undefined;
+  #restUntil = -Infinity;
+  /** When another was last heard to have less than its share. */
+  #shortAt = -Infinity;
+  /** How often the seeking session still looks for a permit that was told free. */
+  #eager = 0;
+  /** Wakes the seeking session. */
+  #nudge: (() => void) | undefined;
+  #tookAt = -Infinity;
+  #yielding = 0;
+  /** What others lack, as far as it was asked of everybody, and of us in particular. */
+  #asked: { readonly appeal: Appeal; readonly at: number; left: number } | undefined;
+  #givingTimer: Timer | undefined;
+  #appealAt = -Infinity;
+  #seen: { readonly at: number; readonly members: number; readonly used: number; readonly share: number } | undefined;
+
+  constructor(terms: FleetTerms, member: Member) {
+    this.#terms = terms;
+    this.#member = member;
+    this.#clock = member.clock;
+    const lockClass = sql.lockClass(terms.key);
+    const number = Math.floor(member.clock.random() * sql.MEMBERS);
+    this.#keys = { lockClass, channel: `oxbow_${lockClass >>> 0}`, limit: terms.limit, member: number };
+  }
+
+  tryTake(): boolean {
+    if (this.#unproven || this.#clock.now() < this.#restUntil || this.#leaves()) return false;
+    this.#unproven = true;
+    return true;
+  }
+
+  take(wanted: () => number): Promise<boolean> {
+    return new Promise((settle) => {
+      this.#wait = { wanted, settle };
+      this.#look();
+    });
+  }
+
+  async admit(session: Session, wanted: () => number, signal: AbortSignal): Promise<boolean> {
+    const { bond } = session;
+    const found = bond === undefined ? undefined : await this.#first(bond);
+    // Behind a pooler a lock belongs to a server session that others use too: two clients were seen to have the same permit.
+    if (bond === undefined || found === undefined || (bond.pid ?? bond.keyPid) !== found.pid) throw this.#pooled();
+    const slot = found.slot ?? (await this.#seek(bond, wanted, signal));
+    if (slot === undefined || signal.aborted) return false;
+    this.#bonds.set(session, bond);
+    bond.renew = () => this.#renew(bond, slot);
+    bond.farewell = () => sql.notice(this.#keys, FREED);
+    this.#unproven = false;
+    this.#tookAt = this.#clock.now();
+    this.#look();
+    return true;
+  }
+
+  give(session: Session | undefined): void {
+    if (session === undefined || !this.#bonds.delete(session)) this.#unproven = false;
+    else if (this.#yielding > 0) this.#yielding -= 1;
+    this.#look();
+  }
+
+  yields(needed: boolean, heldMs: number, idleMs: number): boolean {
+    const asked = this.#asked;
+    if (asked === undefined || this.#clock.now() - asked.at > APPEAL_LASTS_MS) {
+      this.#forget();
+      return false;
+    }
+    const held = this.#bonds.size - this.#yielding;
+    if (needed) {
+      const own = asked.appeal.gives.find(([member]) => member === this.#keys.member);
+      const over = own === undefined ? 0 : held - own[2];
+      if (over <= 0) return false;
+      // What cannot be divided evenly goes round, but not at every turn.
+      if (over === 1 && !asked.appeal.bare && this.#clock.now() - this.#tookAt < HOLD_MS) return false;
+    } else if (!isSpare(heldMs, idleMs) || held <= Math.max(this.#member.needs(), this.#terms.floor)) return false;
+    this.#yielding += 1;
+    asked.left -= 1;
+    this.pressure = Math.max(0, asked.left);
+    return true;
+  }
+
+  onPressure(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  leave(): void {
+    this.#waitTimer?.cancel();
+    this.#waitTimer = undefined;
+    const wait = this.#wait;
+    this.#wait = undefined;
+    wait?.settle(false);
+    this.#forget();
+  }
+
+  figures(): BudgetFigures {
+    const seen = this.#seen;
+    const fresh = seen !== undefined && this.#clock.now() - seen.at < 5 * APPEAL_LASTS_MS;
+    return {
+      kind: 'fleet',
+      limit: this.#terms.limit,
+      used: fresh ? seen.used : undefined,
+      held: this.#bonds.size,
+      members: fresh ? seen.members : undefined,
+    };
+  }
+
+  /** Whoever waits goes on as soon as nobody is on the way without a permit. */
+  #look(): void {
+    const wait = this.#wait;
+    if (wait === undefined) return;
+    this.#waitTimer?.cancel();
+    this.#waitTimer = undefined;
+    const wanted = wait.wanted() > 0;
+    if (wanted && !this.tryTake()) {
+      this.#waitTimer = this.#clock.timer(paceMs(0), () => this.#look());
+      return;
+    }
+    this.#wait = undefined;
+    wait.settle(wanted);
+  }
+
+  /** The one round trip that every session makes. */
+  async #first(bond: Bond): Promise<{ readonly pid: number; readonly slot: number | undefined }> {
+    bond.hear(this.#keys.channel, (payload) => this.#heard(payload));
+    const rows = await bond.ask(sql.admission(this.#keys, this.#start()));
+    await bond.fence();
+    return sql.readGrab(rows);
+  }
+
+  /** This session waits for a permit as long as it is wanted; the permit's number, or undefined. */
+  async #seek(bond: Bond, wanted: () => number, signal: AbortSignal): Promise<number | undefined> {
+    const since = this.#clock.now();
+    const hungry = (): boolean => wanted() > 0 && !signal.aborted;
+    await bond.ask(sql.seeking(this.#keys));
+    let waitMs = STARVING_MS;
+    while (hungry()) {
+      await this.#pause(waitMs, signal);
+      if (!hungry()) break;
+      if (this.#eager > 0) this.#eager -= 1;
+      const slot = this.#leaves() ? undefined : await this.#grab(bond);
+      if (slot !== undefined) return slot;
+      const stands = await this.#count(bond, wanted());
+      if (this.#clock.now() - since >= STARVING_MS) await this.#appeal(bond, wanted(), stands);
+      if (!staysOn(stands)) {
+        this.#restUntil = this.#clock.now() + REST_MS * (1 + this.#clock.random());
+        break;
+      }
+      waitMs = paceMs(stands.seekers) * (0.75 + this.#clock.random() / 2);
+    }
+    return undefined;
+  }
+
+  async #grab(bond: Bond): Promise<number | undefined> {
+    const { slot } = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
+    if (slot !== undefined) await bond.ask(sql.foundOne(this.#keys));
+    return slot;
+  }
+
+  /** Who has its share leaves what comes free to those who have not. */
+  #leaves(): boolean {
+    const seen = this.#seen;
+    return seen !== undefined && this.#bonds.size >= seen.share && this.#clock.now() - this.#shortAt < SHORT_LASTS_MS;
+  }
+
+  async #count(bond: Bond, want: number): Promise<ReturnType<typeof standing>> {
+    const entries = sql.readCensus(await bond.ask(sql.census(this.#keys)));
+    const me = { member: this.#keys.member, held: this.#bonds.size, want };
+    const stands = standing(entries, me, this.#terms.limit, this.#terms.floor);
+    const { members, share, used } = stands;
+    this.#seen = { at: this.#clock.now(), members, share, used };
+    return stands;
+  }
+
+  async #appeal(bond: Bond, want: number, { gives, held, share }: ReturnType<typeof standing>): Promise<void> {
+    const now = this.#clock.now();
+    // Above its share it can only ask for what nobody uses, and that was asked for a moment ago.
+    if (want <= 0 || (held >= share && now - this.#appealAt < APPEALED_MS)) return;
+    this.#appealAt = now;
+    const appeal = { member: this.#keys.member, want, bare: held === 0, short: held < share, gives };
+    await bond.ask(sql.notice(this.#keys, appealText(appeal)));
+  }
+
+  #heard(payload: string): void {
+    const heard = readPayload(payload);
+    if (heard === undefined) return;
+    if (heard === 'freed') {
+      if (this.#asked !== undefined) this.#asked.left -= 1;
+      this.pressure = Math.max(0, this.#asked?.left ?? 0);
+      this.#restUntil = -Infinity;
+      this.#look();
+      this.#eager = FREED_LOOKS;
+      this.#nudge?.();
+      return;
+    }
+    if (heard.member === this.#keys.member) return;
+    const now = this.#clock.now();
+    this.#appealAt = now;
+    if (heard.short) this.#shortAt = now;
+    // Each of our sessions hears it.
+    const known = this.#asked;
+    if (known !== undefined && known.appeal.member === heard.member && now - known.at < STARVING_MS) return;
+    const own = heard.gives.find(([member]) => member === this.#keys.member);
+    const asked = { appeal: heard, at: now, left: own === undefined ? heard.want : Math.max(own[1], heard.want) };
+    this.#asked = asked;
+    // Who has too many gives at once; who has some to spare looks first whether others were quicker.
+    const spread = own === undefined ? GIVING_SPREAD_MS * this.#clock.random() : 0;
+    this.#givingTimer?.cancel();
+    this.#givingTimer = this.#clock.timer(spread, () => {
+      if (this.#asked !== asked) return;
+      this.pressure = Math.max(0, asked.left);
+      if (this.pressure > 0) for (const listener of this.#listeners) listener();
+    });
+  }
+
+  #forget(): void {
+    this.#givingTimer?.cancel();
+    this.#asked = undefined;
+    this.pressure = 0;
+  }
+
+  /** Ends early when a permit has come free. */
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const over = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', over);
+        this.#nudge = undefined;
+        resolve();
+      };
+      const soonMs = (): number => 1 + FREED_SPREAD_MS * this.#clock.random() * 2 ** (FREED_LOOKS - this.#eager);
+      let timer = this.#clock.timer(this.#eager > 0 ? Math.min(ms, soonMs()) : ms, over);
+      signal.addEventListener('abort', over);
+      this.#nudge = () => {
+        timer.cancel();
+        timer = this.#clock.timer(soonMs(), over);
+      };
+    });
+  }
+
+  async #renew(bond: Bond, slot: number): Promise<void> {
+    if (sql.readAll(await bond.ask(sql.again(this.#keys, slot)))) return;
+    throw new Error('a reset gave up the permit of this connection, and another pool has taken it');
+  }
+
+  #start(): number {
+    return Math.floor(this.#clock.random() * this.#terms.limit);
+  }
+
+  #pooled(): ConnectError {
+    const text =
+      'a fleet budget needs server sessions of its own, and there is a pooler in between: connect to PostgreSQL itself, or say ' +
+      "pooler: 'session' if the pooler keeps one server session for each client";
+    return new ConnectError(text, { host: undefined, transient: false }, undefined);
+  }
+}

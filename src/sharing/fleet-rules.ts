@@ -1,0 +1,103 @@
+// What a member of a fleet concludes from what it sees and hears: pure functions, the same for the real thing and for its simulation. Knows no
+// server, no session, no time.
+
+import { fairShares } from './fair-share.ts';
+import type { CensusEntry } from './fleet-sql.ts';
+
+/** What one that seeks asks of the others. */
+export interface Appeal {
+  readonly member: number;
+  /** How many permits it could use. */
+  readonly want: number;
+  /** It has none at all. */
+  readonly bare: boolean;
+  /** It has less than its share: who has theirs leaves what comes free to it. */
+  readonly short: boolean;
+  /** Who has more than its share and gives how many of them, and what that share is. The others give what they do not use. */
+  readonly gives: readonly (readonly [member: number, count: number, share: number])[];
+}
+
+/** A payload of NOTIFY has to stay below 8 000 bytes. */
+const MOST_GIVERS = 200;
+
+/** How a member stands among the others. */
+export interface Standing {
+  readonly share: number;
+  readonly held: number;
+  readonly members: number;
+  readonly seekers: number;
+  readonly used: number;
+  readonly gives: Appeal['gives'];
+}
+
+/**
+ * How `me` stands, by a census that may be a moment old. Whoever seeks could use any number, whoever does not is taken to need what it has.
+ * What cannot be divided evenly goes to who has least.
+ */
+export function standing(
+  census: readonly CensusEntry[],
+  me: { readonly member: number; readonly held: number; readonly want: number },
+  limit: number,
+  floor: number,
+): Standing {
+  const others = census.filter(({ member }) => member !== me.member);
+  const all = [...others, { member: me.member, held: me.held, seeks: true }].sort(
+    (one, other) => one.held - other.held || one.member - other.member,
+  );
+  const claims = all.map(({ member, held, seeks }) => ({
+    demand: member === me.member ? held + me.want : seeks ? limit : held,
+    floor,
+  }));
+  const shares = fairShares(limit, claims);
+  const share = shares[all.findIndex(({ member }) => member === me.member)] ?? 0;
+  const short = Math.max(0, share - me.held);
+  const gives: [number, number, number][] = [];
+  let found = 0;
+  // Who is furthest above its share gives first.
+  const over = all
+    .map(({ member, held }, at) => ({ member, held, share: shares[at] ?? 0 }))
+    .filter((one) => one.member !== me.member && one.held > one.share)
+    .sort((one, other) => other.held - other.share - (one.held - one.share));
+  for (const one of over) {
+    if (found >= short || gives.length >= MOST_GIVERS) break;
+    const count = Math.min(one.held - one.share, short - found);
+    gives.push([one.member, count, one.share]);
+    found += count;
+  }
+  const used = all.reduce((sum, { held }) => sum + held, 0);
+  const seekers = all.filter(({ seeks }) => seeks).length;
+  return { share, held: me.held, members: all.length, seekers, used, gives };
+}
+
+/** How often a seeker tries again by itself, in milliseconds: with many of them the server has no more to do than with a few. */
+export function paceMs(seekers: number): number {
+  return Math.max(200, 20 * seekers);
+}
+
+/** With so many seekers one that has its share does not stay: it comes back after a while. */
+const CROWD = 8;
+/** And so long it stays away, in milliseconds. */
+export const REST_MS = 1_000;
+
+export function staysOn({ share, held, seekers }: Standing): boolean {
+  return held < share || seekers <= CROWD;
+}
+
+export function appealText({ member, want, bare, short, gives }: Appeal): string {
+  return JSON.stringify([member, want, bare ? 2 : short ? 1 : 0, gives]);
+}
+
+/** What was heard: an appeal, or that a permit has just come free; undefined for anything else. */
+export function readPayload(payload: string): Appeal | 'freed' | undefined {
+  if (payload === FREED) return 'freed';
+  try {
+    const [member, want, need, gives] = JSON.parse(payload) as [number, number, number, [number, number, number][]];
+    if (typeof member !== 'number' || typeof want !== 'number' || !Array.isArray(gives)) return undefined;
+    return { member, want, bare: need === 2, short: need > 0, gives };
+  } catch {
+    // Somebody else speaks on this channel, or another version of us.
+    return undefined;
+  }
+}
+
+export const FREED = 'freed';
