@@ -26,7 +26,7 @@ async function allAtRest(): Promise<void> {
 
 test('under load there are never more sessions than the limit, and the threads share the work evenly', async () => {
   // Long enough for a second connection to be worth its while: a pool whose queue is served sooner than a connect takes asks for none.
-  const hammer = { tasks: 8, statement: 'SELECT pg_sleep(0.02)' };
+  const hammer = { tasks: 12, statement: 'SELECT pg_sleep(0.03)' };
   await Promise.all(threads.map((thread) => thread.order('hammer', { ...hammer, ms: 1_500 })));
   const before = await Promise.all(threads.map((thread) => thread.order('hammer', { ...hammer, ms: 1 })));
   const work = await Promise.all(threads.map((thread) => thread.order('hammer', { ...hammer, ms: 6_000 })));
