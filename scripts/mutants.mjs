@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { transform } from 'esbuild';
+import { budgetMutants } from '../test/mutants/budget.mjs';
 import { mutants as engineMutants } from '../test/mutants/mutants.mjs';
 import { returnPathMutants } from '../test/mutants/return-path.mjs';
 import { pgPoolMutants } from '../test/peers/pg-pool/mutants.mjs';
@@ -21,6 +22,7 @@ const SHARED = [
   'bench',
   'test/core',
   'test/kit',
+  'test/laws/tree.ts',
   'test/model',
   'test/peers/pg-pool',
   'test/pool/talking-driver.ts',
@@ -130,7 +132,7 @@ async function examine(folder, mutant) {
 }
 
 const words = process.argv.slice(2);
-const chosen = [...engineMutants, ...returnPathMutants, ...pgPoolMutants, ...psycopgMutants].filter(
+const chosen = [...engineMutants, ...returnPathMutants, ...budgetMutants, ...pgPoolMutants, ...psycopgMutants].filter(
   ({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)),
 );
 rmSync(WORK, { recursive: true, force: true });

@@ -31,7 +31,10 @@ export interface Permits {
   yields(needed: boolean, heldMs: number, idleMs: number): boolean;
   /** Calls `listener` when `pressure` may have risen, and again as long as it lasts. Returns the undo. */
   onPressure(listener: () => void): () => void;
-  /** The pool has closed: everything was given back, and nothing is asked any more. */
+  /**
+   * The pool has closed: everything was given back, and nothing is asked any more. Only what `take` granted in that very turn, before the
+   * pool could hear of it, comes back right after.
+   */
   leave?(): void;
   /** How the budget stands, for whoever reads a snapshot or an error. */
   figures?(): BudgetFigures | undefined;

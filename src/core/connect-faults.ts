@@ -1,7 +1,8 @@
 // What is wrong with an attempt to connect: pure judgements and texts. Decides nothing about what follows from them.
 
-import type { Driver, Fault, SessionStatus } from '../contracts/driver.ts';
+import type { Driver, Fault, Session, SessionStatus } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
+import type { Household } from './household.ts';
 import type { Outcome } from './steps.ts';
 
 /** How far it came: connecting, proving its permit, being prepared by the user's hook. */
@@ -28,6 +29,17 @@ export function whatFailed(driver: Driver, error: Error, stage: ConnectStage): s
   if (stage === 'admit') return `connected${where}, but the budget refused the connection`;
   const option = driver.thrownBy?.(error);
   return `cannot connect${where}${option === undefined ? '' : `: the function in option "${option}" threw`}`;
+}
+
+/** What the borrowers are told of it; `what` failed. */
+export function connectError<S extends Session>(
+  { driver, settings }: Household<S>,
+  what: string,
+  error: Error,
+  transient: boolean,
+): ConnectError {
+  const text = settings.pgManners ? `${error.message} (${what})` : `${what}: ${error.message}`;
+  return new ConnectError(text, { host: driver.target, transient }, error);
 }
 
 /** A budget says itself whether another attempt may help; of everything else the driver knows. */

@@ -37,6 +37,9 @@ export class Governor {
   #retryForWaitersAt = Infinity;
   #outageSince: number | undefined;
   #givenUp = false;
+  /** How often in a row a budget did not admit what was connected, and until when the next connect waits because of that. */
+  #notAdmitted = 0;
+  #heldUntil = -Infinity;
   /** The most recent failed connect, kept after the outage: a timeout may want to show it, with its age. */
   last: Failure | undefined;
 
@@ -60,14 +63,15 @@ export class Governor {
 
   /** Connects allowed in flight now; `wanted`: somebody waits for one. */
   concurrency(now: number, wanted = false): number {
+    if (now < this.#heldUntil) return 0;
     if (!this.refusing) return this.#allowed;
     return now >= this.#dueAt(wanted) ? 1 : 0;
   }
 
   /** Milliseconds until the next probe; undefined while nothing holds connects back. */
   retryInMs(now: number, wanted = false): number | undefined {
-    const dueAt = this.#dueAt(wanted);
-    return this.refusing && now < dueAt ? dueAt - now : undefined;
+    const dueAt = Math.max(this.#heldUntil, this.refusing ? this.#dueAt(wanted) : -Infinity);
+    return now < dueAt ? dueAt - now : undefined;
   }
 
   #dueAt(wanted: boolean): number {
@@ -78,8 +82,16 @@ export class Governor {
     // One more for each success doubles per round, as TCP's slow start does: 1, 2, 4.
     this.#allowed = this.refusing ? 1 : Math.min(this.#healthy, this.#allowed + 1);
     this.#failures = 0;
+    this.#notAdmitted = 0;
     this.#outageSince = undefined;
     this.#givenUp = false;
+  }
+
+  /** A budget did not admit a session although it was wanted. The server is well, but a storm of connects would help nobody. */
+  notAdmitted(): void {
+    this.#notAdmitted += 1;
+    const ms = fullJitter(this.#notAdmitted, BACKOFF_BASE_MS, FULL_CAP_MS, this.#clock.random());
+    this.#heldUntil = this.#clock.now() + ms;
   }
 
   /**

@@ -3,12 +3,13 @@
 
 import type { Timer } from '../contracts/clock.ts';
 import type { Fault, Session } from '../contracts/driver.ts';
-import { ConnectError } from '../contracts/errors.ts';
+import type { ConnectError } from '../contracts/errors.ts';
 import { CANCEL_MS } from './bounds.ts';
-import { type ConnectStage, faultOfConfigure, judge, whatFailed } from './connect-faults.ts';
+import { type ConnectStage, connectError, faultOfConfigure, judge, whatFailed } from './connect-faults.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import { drawExpiry } from './lifespan.ts';
+import { needed, Want } from './need.ts';
 import { howManyToDial } from './sizing.ts';
 import { Slot } from './slot.ts';
 import { State } from './states.ts';
@@ -74,7 +75,7 @@ export class Opener<S extends Session> {
     // What is being opened, checked or cleaned will do.
     if (book.size >= max || book.count(State.opening) + book.count(State.returning) > 0) return;
     if (governor.concurrency(clock.now()) === 0) return;
-    if (permits.tryTake()) this.#start();
+    if (permits.tryTake()) this.#start(true);
   }
 
   stop(): void {
@@ -88,7 +89,7 @@ export class Opener<S extends Session> {
     if (this.#asking) return;
     this.#asking = true;
     const house = this.#house;
-    const wanted = (): number => this.#needed();
+    const wanted = (): number => needed(house);
     const asked = await house.steps.step('permit', () => house.permits.take(wanted), Infinity);
     this.#asking = false;
     if (asked.is === 'failed') {
@@ -104,31 +105,26 @@ export class Opener<S extends Session> {
     }
   }
 
-  /** How many more sessions could be used now; `mine` of those that are being opened are not counted. */
-  #needed(mine = 0): number {
-    const { book, checking, floor, lending, max, queue } = this.#house;
-    if (!lending) return 0;
-    const unserved = queue.length - (book.count(State.opening) - mine) - checking;
-    return Math.max(0, Math.min(max - (book.size - mine), Math.max(unserved, floor - (book.living - mine))));
-  }
-
   /** The session waits until its permit is proven, for as long as it is wanted; what is found to be wrong is a connect that failed. */
-  async #admit(slot: Slot<S>, custody: Custody<S>, session: S, fail: (fault: unknown) => void): Promise<void> {
+  async #admit(want: Want<S>, fail: (fault: unknown) => void): Promise<void> {
     const house = this.#house;
+    const { permits } = house;
+    const { custody, slot } = want;
     const over = new AbortController();
     custody.onEnd(() => over.abort());
-    const wanted = (): number => (custody.held ? this.#needed(1) : 0);
-    const admit = async (): Promise<boolean> => house.permits.admit?.(session, wanted, over.signal) ?? true;
+    const admit = async (): Promise<boolean> => permits.admit?.(slot.session as S, want.ask, over.signal) ?? true;
     const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
     if (!custody.held) return;
     if (admitted.is === 'failed') fail(admitted.error);
     else if (admitted.is === 'done' && !admitted.value) {
       house.retire(slot, undefined);
+      if (want.said > 0) house.governor.notAdmitted();
       house.pump();
     }
   }
 
-  #start(): void {
+  /** `wished`: for somebody who does not wait for it. */
+  #start(wished = false): void {
     const house = this.#house;
     this.#lastId += 1;
     const slot = new Slot<S>(this.#lastId, house.generation);
@@ -136,10 +132,10 @@ export class Opener<S extends Session> {
     house.slots.add(slot);
     house.counters.connects += 1;
     house.hold();
-    void this.#open(slot);
+    void this.#open(slot, wished);
   }
 
-  async #open(slot: Slot<S>): Promise<void> {
+  async #open(slot: Slot<S>, wished: boolean): Promise<void> {
     const house = this.#house;
     const { steps, settings, clock } = house;
     const custody = new Custody(slot);
@@ -187,11 +183,13 @@ export class Opener<S extends Session> {
       else house.lose(slot, error);
     });
     if (house.permits.admit !== undefined && custody.held) {
-      const [next, since] = [stage, clock.now()];
+      const next = stage;
       stage = 'admit';
-      await this.#admit(slot, custody, session, fail);
+      // Who never waits looks for it again: that wants it as well, for as long as a connect may take.
+      const want = new Want(house, slot, custody, wished ? settings.connectTimeoutMs : 0);
+      await this.#admit(want, fail);
       // That the others had all permits says nothing about how long a connect takes.
-      soughtMs = clock.now() - since;
+      soughtMs = clock.now() - want.since;
       stage = next;
     }
     if (house.hooks.configure !== undefined && custody.held) {
@@ -282,12 +280,7 @@ export class Opener<S extends Session> {
     this.#noteFailure(error, fault, begunAt);
     const permanent = fault === 'permanent';
     const what = `${house.settings.name}: ${whatFailed(house.driver, error, stage)}`;
-    const wrap = (): ConnectError =>
-      new ConnectError(
-        house.settings.pgManners ? `${error.message} (${what})` : `${what}: ${error.message}`,
-        { host: house.driver.target, transient: !permanent },
-        error,
-      );
+    const wrap = (): ConnectError => connectError(house, what, error, !permanent);
     const alive = house.book.living > house.book.count(State.opening);
     if (permanent && !alive) {
       house.turnAway('connect', wrap);

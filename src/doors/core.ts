@@ -1,7 +1,7 @@
 // `oxbow/core`: the pool without PostgreSQL, for other drivers. Hand-listed re-exports, no logic.
 
 export type { Clock, Timer } from '../contracts/clock.ts';
-export type { Driver, Fault, OpenAttempt, Session, SessionStatus } from '../contracts/driver.ts';
+export type { Bond, Driver, Fault, OpenAttempt, Session, SessionStatus } from '../contracts/driver.ts';
 export {
   ConnectError,
   ConnectionLostError,
@@ -19,7 +19,7 @@ export { type EngineEvents, noEvents } from '../contracts/events.ts';
 export { type Evidence, type Explainer, type Explanation, noExplainer } from '../contracts/explain.ts';
 export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 export { emptyLedger, type LeaseRecord, type Ledger } from '../contracts/ledger.ts';
-export { type Permits, unlimitedPermits } from '../contracts/permits.ts';
+export { type Budget, type BudgetFigures, type Member, type Permits, unlimitedPermits } from '../contracts/permits.ts';
 export type { Phase } from '../contracts/phase.ts';
 export { type Report, type ReportCode, type Reporter, silentReporter } from '../contracts/reporter.ts';
 export type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';

@@ -1,8 +1,9 @@
 // Scripted parts for the engine's ports: they write down what they are told, and do as a test says.
 
 import type { Clock, Timer } from '../../src/contracts/clock.ts';
+import type { Session } from '../../src/contracts/driver.ts';
 import { type EngineEvents, noEvents } from '../../src/contracts/events.ts';
-import type { Permits } from '../../src/contracts/permits.ts';
+import type { BudgetFigures, Permits } from '../../src/contracts/permits.ts';
 import type { Report, Reporter } from '../../src/contracts/reporter.ts';
 
 export interface Happening {
@@ -45,7 +46,23 @@ export class ReportLog implements Reporter {
   }
 }
 
-/** A budget in one process: `limit` permits, others may starve for some. */
+/** How one was asked whether it yields. */
+export interface YieldAsk {
+  readonly needed: boolean;
+  readonly heldMs: number;
+  readonly idleMs: number;
+}
+
+/** A session that has to prove its permit, and what the test has to end that with. */
+export interface Seeker {
+  readonly session: Session;
+  readonly wanted: () => number;
+  readonly signal: AbortSignal;
+  readonly resolve: (proven: boolean) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A budget in one process: `limit` permits, others may starve for some. It grants, delays, refuses, revokes and dies as a test says. */
 export class ScriptedPermits implements Permits {
   limit: number;
   taken = 0;
@@ -53,6 +70,21 @@ export class ScriptedPermits implements Permits {
   takes = 0;
   gives = 0;
   pressure = 0;
+  /** Dead: a wait for leave ends at once, with a no. */
+  dead = false;
+  /** How often the pool took its leave. */
+  left = 0;
+  /** Whose permits came back, in order. */
+  readonly given: (Session | undefined)[] = [];
+  readonly yieldAsks: YieldAsk[] = [];
+  /** Every session that had to prove its permit. */
+  readonly seekers: Seeker[] = [];
+  /** When a wait that can be granted is: at once by default. */
+  later: (grant: () => void) => void = (grant) => grant();
+  /** Who yields while others starve. By default who waits here is served first, however long they do. */
+  yielding: (ask: YieldAsk) => boolean = ({ needed }) => !needed;
+  admit: Permits['admit'];
+  standing: BudgetFigures | undefined;
   readonly #queue: { readonly wanted: () => number; readonly resolve: (taken: boolean) => void }[] = [];
   readonly #listeners = new Set<() => void>();
 
@@ -65,8 +97,13 @@ export class ScriptedPermits implements Permits {
     return this.#queue.length;
   }
 
+  /** What they say how many sessions could be used. */
+  get wanted(): number[] {
+    return this.#queue.map(({ wanted }) => wanted());
+  }
+
   tryTake(): boolean {
-    if (this.taken >= this.limit) return false;
+    if (this.dead || this.taken >= this.limit) return false;
     this.#count();
     return true;
   }
@@ -78,20 +115,40 @@ export class ScriptedPermits implements Permits {
     });
   }
 
-  give(): void {
+  /** From now on a session has to prove its permit, and the test says when it has. */
+  prove(): void {
+    this.admit = (session, wanted, signal) =>
+      new Promise((resolve, reject) => {
+        this.seekers.push({ session, wanted, signal, resolve, reject });
+      });
+  }
+
+  give(session: Session | undefined): void {
     this.taken -= 1;
     this.gives += 1;
+    this.given.push(session);
     this.#serve();
   }
 
-  /** Who waits here is served first, however long the others starve. */
-  yields(needed: boolean): boolean {
-    return !needed && this.pressure > 0;
+  yields(needed: boolean, heldMs: number, idleMs: number): boolean {
+    const ask = { needed, heldMs, idleMs };
+    this.yieldAsks.push(ask);
+    if (this.pressure <= 0 || !this.yielding(ask)) return false;
+    this.pressure -= 1;
+    return true;
   }
 
   onPressure(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  leave(): void {
+    this.left += 1;
+  }
+
+  figures(): BudgetFigures | undefined {
+    return this.standing;
   }
 
   /** Others starve for `pressure` permits. */
@@ -105,6 +162,11 @@ export class ScriptedPermits implements Permits {
     this.#serve();
   }
 
+  die(dead: boolean): void {
+    this.dead = dead;
+    this.#serve();
+  }
+
   #count(): void {
     this.taken += 1;
     this.takes += 1;
@@ -112,7 +174,12 @@ export class ScriptedPermits implements Permits {
   }
 
   #serve(): void {
-    while (this.taken < this.limit) {
+    if (this.dead) for (const { resolve } of this.#queue.splice(0)) resolve(false);
+    else if (this.#queue.length > 0 && this.taken < this.limit) this.later(() => this.#grant());
+  }
+
+  #grant(): void {
+    while (this.taken < this.limit && !this.dead) {
       const next = this.#queue.shift();
       if (next === undefined) return;
       const wanted = next.wanted() > 0;

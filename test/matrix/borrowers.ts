@@ -1,7 +1,7 @@
 // Those who ask for connections in a case. Owns what each of them may expect: to be settled in time, in order, for a reason
 // that really happened, and to hold what nobody else holds, at rest.
 
-import { PoolClosedError, PoolPausedError, PoolTimeoutError } from '../../src/contracts/errors.ts';
+import { ConnectError, PoolClosedError, PoolPausedError, PoolTimeoutError } from '../../src/contracts/errors.ts';
 import type { ScriptedSession } from '../../src/testing/scripted-driver.ts';
 import type { Rig, ScriptedLease } from '../kit/rig.ts';
 import type { Complain } from './scripted-ports.ts';
@@ -45,7 +45,7 @@ export class Borrower {
 export class Borrowers {
   readonly all: Borrower[] = [];
   /** What has happened that a refusal may be due to. */
-  readonly excuses = { closed: false, paused: false };
+  readonly excuses = { closed: false, paused: false, connect: false };
   readonly #rig: Rig;
   readonly #complain: Complain;
   readonly #outstanding: (session: ScriptedSession) => boolean;
@@ -149,6 +149,8 @@ export class Borrowers {
       if (!this.excuses.closed) this.#complain(`${name} was told of a close that nobody asked for`);
     } else if (error instanceof PoolPausedError) {
       if (!this.excuses.paused) this.#complain(`${name} was told of a pause that nobody asked for`);
+    } else if (error instanceof ConnectError) {
+      if (!this.excuses.connect || error.transient) this.#complain(`${name} was told of a connect: ${error.message}`);
     } else if (!(signal?.aborted && error === signal.reason)) {
       this.#complain(`${name} was refused for no reason of its own: ${String(error)}`);
     }

@@ -5,6 +5,7 @@ import type { Settings } from '../../src/core/household.ts';
 import type { StepName } from '../../src/core/steps.ts';
 import type { Behaviour } from '../../src/testing/scripted-driver.ts';
 import type { ScriptedLease } from '../kit/rig.ts';
+import type { BudgetScene } from './scripted-ports.ts';
 import type { Stage } from './stage.ts';
 
 export interface Scene {
@@ -13,8 +14,10 @@ export interface Scene {
   readonly full?: boolean;
   /** Which of the user's hooks are there. */
   readonly hooks?: readonly ('configure' | 'check' | 'reset')[];
-  /** The budget has nothing to give without waiting, from `act` on. */
-  readonly limitedBudget?: boolean;
+  /** What the budget that it shares does; without it there is one only with scripted ports, and that has plenty. */
+  readonly budget?: BudgetScene;
+  /** What fails in the step cannot heal. */
+  readonly permanent?: boolean;
   /** Holds are looked at this often. */
   readonly holdMs?: number;
   /** How the step answers, beside what the behaviour says. */
@@ -45,6 +48,9 @@ function onReturn(
   };
 }
 
+/** Something comes back while a new connection still has to prove its permit. */
+const OUTRUN_MS = 300;
+
 const SILENT_MS = 2_000;
 
 /** A scene about a statement from which nothing is heard, while two wait; its borrower gives up after a while. */
@@ -62,7 +68,36 @@ function whileSilent(scene: Omit<Scene, 'act' | 'before'> = {}): Scene {
 
 export const SCENES: Readonly<Record<StepName, Readonly<Record<string, Scene>>>> = {
   permit: {
-    waiter: forBorrower({ limitedBudget: true }),
+    waiter: forBorrower({ budget: { exhausted: true } }),
+    refused: forBorrower({ budget: { exhausted: true, refuses: true } }),
+    // Somebody waits here, and others have had less: the connection that comes back is theirs.
+    yielded: onReturn((lease) => lease.release(), { budget: { exhausted: true, pressure: 1 } }),
+  },
+  admit: {
+    waiter: forBorrower({ budget: { proves: true } }),
+    floor: {
+      before: (stage) => stage.obtain(),
+      full: true,
+      budget: { proves: true },
+      act: (stage, lease) => {
+        lease?.session.kill();
+        stage.queueTwo();
+      },
+    },
+    // What comes back meanwhile serves both of them, and then the new one is wanted no longer.
+    outrun: {
+      settings: { max: 4 },
+      budget: { proves: true },
+      before: (stage) => stage.obtain(),
+      act: (stage, lease) => {
+        stage.queueTwo();
+        stage.rig.clock.timer(OUTRUN_MS, () => {
+          if (lease?.released === false) lease.release();
+        });
+      },
+    },
+    refused: forBorrower({ budget: { proves: true, refuses: true } }),
+    permanent: forBorrower({ budget: { proves: true }, permanent: true }),
   },
   open: {
     waiter: forBorrower(),
@@ -75,12 +110,14 @@ export const SCENES: Readonly<Record<StepName, Readonly<Record<string, Scene>>>>
         stage.queueTwo();
       },
     },
+    yielded: onReturn((lease) => lease.release(), { budget: { pressure: 1 } }),
   },
   abandon: {
     'connect-timeout': forBorrower(),
   },
   configure: {
     'on-connect': forBorrower({ hooks: ['configure'] }),
+    'once-proven': forBorrower({ hooks: ['configure'], budget: { proves: true } }),
     'after-discard': onReturn((lease) => lease.release(), { hooks: ['configure'], settings: { reset: 'discard' } }),
   },
   ping: {
@@ -172,6 +209,7 @@ export const SCENES: Readonly<Record<StepName, Readonly<Record<string, Scene>>>>
   },
   end: {
     'on-return': onReturn((lease) => lease.release(true)),
+    yielded: onReturn((lease) => lease.release(), { budget: { pressure: 1 } }),
   },
   destroy: {
     'on-return': onReturn((lease) => {

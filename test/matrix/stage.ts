@@ -1,9 +1,11 @@
 // One case, played: an engine led into a step, the step's behaviour, the disturbance, and what must hold then. Owns the order
 // of a case and the invariants of the pool; those of a single borrower are in `borrowers`, the ways into a step in `scenes`.
 
+import type { Timer } from '../../src/contracts/clock.ts';
+import { ConnectError } from '../../src/contracts/errors.ts';
 import { noEvents } from '../../src/contracts/events.ts';
 import { silentReporter } from '../../src/contracts/reporter.ts';
-import type { CloseReport } from '../../src/contracts/snapshot.ts';
+import type { CloseReport, PoolStats } from '../../src/contracts/snapshot.ts';
 import type { Closure } from '../../src/core/closing.ts';
 import type { Hooks, Ports, Settings } from '../../src/core/household.ts';
 import type { StepName } from '../../src/core/steps.ts';
@@ -29,6 +31,8 @@ const NOMINAL_MS = 1_000;
 const DEADLINE_MS = 12_000;
 /** Where each of them misbehaves. */
 const LONG_DEADLINE_MS = 20_000;
+/** A session that seeks to prove its permit looks so often whether it is wanted still. */
+const LOOK_MS = 250;
 /** For how long the others' connections are out. */
 const COMPANY_MS = 3_000;
 /** What comes at most after a close's own times: a goodbye and a cut. */
@@ -127,6 +131,10 @@ export class Stage implements Watcher {
       return (this.#answers.get(session) ?? 0) > this.rig.clock.now();
     });
     this.#permits.wait = (take) => this.#waitForLeave(take);
+    this.borrowers.excuses.connect = scene.permanent === true;
+    this.#permits.keeps = () => this.#kept + this.#writtenOff > 0;
+    if (scene.budget?.proves === true)
+      this.#permits.prove((session, wanted, signal) => this.#seek(session as ScriptedSession, wanted, signal));
   }
 
   readonly complain: Complain = (violation) => {
@@ -208,7 +216,8 @@ export class Stage implements Watcher {
     for (const held of company) this.#lendOut(held);
     if (lease !== undefined && !lease.released) this.#lendOut(lease, Infinity);
     this.#armed = true;
-    this.#permits.exhausted = this.#scene.limitedBudget === true;
+    this.#permits.exhausted = this.#scene.budget?.exhausted === true;
+    this.#permits.pressure = this.#scene.budget?.pressure ?? 0;
     this.#scene.act(this, lease);
     const until = clock.now() + LONGEST_CASE_MS;
     await this.#run(until, () => this.#calm());
@@ -265,9 +274,10 @@ export class Stage implements Watcher {
         this.complain(`${borrower.name} was not served: ${String(borrower.error)}`);
       }
     }
+    this.#sumBudget(stats);
+    this.#sumHopeless();
     if (this.it.ports === 'inert') return;
     if (this.#ledger.out.size > 0) this.complain(`${this.#ledger.out.size} leases left in the ledger`);
-    if (this.#permits.taken !== 0) this.complain(`${this.#permits.taken} permits not given back`);
     if (this.#tasks.detachments + this.#thrown !== stats.connects + this.#probes)
       this.complain('a connect was not detached');
     const lends = this.#events.count('lent');
@@ -281,16 +291,55 @@ export class Stage implements Watcher {
     if (driver.sessions.length > stats.connects + this.#probes) this.complain('a session without a slot');
   }
 
+  #sumBudget({ connectsFailed, retired }: PoolStats): void {
+    if (!this.#shares) return;
+    const { disturbance, behaviour } = this.it;
+    const { left, seeking, taken } = this.#permits;
+    if (taken !== 0) this.complain(`${taken} permits not given back`);
+    if (left !== 1) this.complain(`the pool left its budget ${left} times`);
+    if (seeking > 0) this.complain(`${seeking} sessions still seek to prove their permit`);
+    for (const { lease } of this.borrowers.all)
+      if (lease !== undefined && !this.#permits.gave(lease.session)) this.complain('a session kept its permit');
+    const yielded = Math.min(1, this.#scene.budget?.pressure ?? 0);
+    if ((retired.budget ?? 0) < yielded) this.complain('nothing was yielded to those who starve');
+    const fails = ['throw', 'error', 'late-error'].includes(behaviour) || this.#scene.budget?.refuses === true;
+    // To be wanted no longer is no failure.
+    if (this.step === 'admit' && !fails && disturbance !== 'kill' && connectsFailed > 0)
+      this.complain(`${connectsFailed} connects count as failed`);
+  }
+
+  /** Nothing can help, and nothing is alive: whoever waited was told so, and did not wait for the deadline. */
+  #sumHopeless(): void {
+    const { behaviour, disturbance, place } = this.it;
+    const hopeless = this.#scene.permanent === true && ['throw', 'error', 'late-error'].includes(behaviour);
+    if (!hopeless || disturbance !== 'nothing' || place !== 'alone') return;
+    for (const { error, name } of this.borrowers.all)
+      if (['the first', 'the second'].includes(name) && !(error instanceof ConnectError))
+        this.complain(`${name} was not told that nothing can help`);
+  }
+
+  /** Whether there is a budget in this case. */
+  get #shares(): boolean {
+    return this.it.ports === 'scripted' || this.#scene.budget !== undefined;
+  }
+
   /** Whether the server can be used at all in this case. */
   #canServe(): boolean {
     const { behaviour } = this.it;
     if (this.#scene.closes) return false;
     // What comes after the connect's own bound is useless to everybody, however it ends.
     if (this.step === 'abandon') return this.#once;
-    if (behaviour === 'ok' || behaviour === 'slow') return true;
-    if (this.step === 'permit') return this.#once ? behaviour !== 'never' : behaviour === 'late';
+    if ((behaviour === 'ok' || behaviour === 'slow') && this.#scene.budget?.refuses !== true) return true;
+    if (this.step === 'permit' || this.step === 'admit') return this.#servedByBudget();
     if (this.#once) return true;
     return !['open', 'configure', 'check'].includes(this.step);
+  }
+
+  #servedByBudget(): boolean {
+    const { behaviour } = this.it;
+    if (this.#scene.permanent === true) return behaviour === 'late';
+    if (this.#once) return behaviour !== 'never';
+    return behaviour === 'late' && this.#scene.budget?.refuses !== true;
   }
 
   #mustServe({ name, excused }: Borrower): boolean {
@@ -337,6 +386,8 @@ export class Stage implements Watcher {
     }
     if (driver.peakSockets > this.#peakLimit + probe)
       complain(`${driver.peakSockets} sockets at once, limit ${this.#peakLimit}`);
+    for (const { session } of this.borrowers.holding)
+      if (!this.#permits.proven(session)) complain('a session was lent that has not proven its permit');
     const holding = this.borrowers.holding.length;
     if (this.#armed && s.lent !== holding) complain(`${s.lent} lent, but ${holding} held`);
     if (engine.holders().length !== s.lent) complain(`${engine.holders().length} holders of ${s.lent} lent`);
@@ -369,7 +420,7 @@ export class Stage implements Watcher {
         if (this.it.behaviour === 'throw' && this.step !== 'abandon') {
           if (this.step === 'destroy') this.#kept += 1;
           if (this.step === 'open') this.#thrown += 1;
-          throw scriptedError('08006', 'thrown at once');
+          throw this.#fault('thrown at once');
         }
         return counted();
       } finally {
@@ -436,10 +487,16 @@ export class Stage implements Watcher {
     return Math.max(1, this.#timing.leadMs + (this.#disturbedInMs() ?? 0));
   }
 
+  #fault(text: string): Error {
+    return this.#scene.permanent === true
+      ? new ConnectError(text, { host: undefined, transient: false }, undefined)
+      : scriptedError('08006', text);
+  }
+
   /** How the step behaves, in the driver's terms. */
   #answer(): Behaviour {
     const bound = this.#boundMs;
-    const fail = scriptedError('08006', 'scripted to fail');
+    const fail = this.#fault('scripted to fail');
     switch (this.it.behaviour) {
       case 'ok':
         return {};
@@ -522,16 +579,44 @@ export class Stage implements Watcher {
   #waitForLeave(take: () => boolean): Promise<boolean> {
     if (!this.#inWork) return Promise.resolve(take());
     return this.#later(this.#answer())
-      .then(take)
+      .then(() => this.#scene.budget?.refuses !== true && take())
       .finally(() => {
         if (this.#once) this.#permits.exhausted = false;
       });
   }
 
+  /** A session proves its permit, and looks meanwhile whether it is wanted still. */
+  #seek(session: ScriptedSession, wanted: () => number, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.rig;
+    if (!this.#inWork) return Promise.resolve(wanted() > 0);
+    const answer = this.#answer();
+    this.#works(session, answer);
+    return new Promise((resolve, reject) => {
+      let timer: Timer | undefined;
+      const over = (end: () => void): void => {
+        timer?.cancel();
+        signal.removeEventListener('abort', givesUp);
+        this.#answers.delete(session);
+        end();
+      };
+      const givesUp = (): void => over(() => reject(new Error('the session is given up')));
+      const dueAt = clock.now() + (answer.never === true ? Infinity : (answer.afterMs ?? 0));
+      const look = (): void => {
+        const leftMs = dueAt - clock.now();
+        if (leftMs <= 0 && answer.fail !== undefined) over(() => reject(answer.fail));
+        else if (wanted() === 0) over(() => resolve(false));
+        else if (leftMs <= 0) over(() => resolve(this.#scene.budget?.refuses !== true));
+        else timer = clock.timer(Math.min(leftMs, LOOK_MS), look);
+      };
+      signal.addEventListener('abort', givesUp);
+      look();
+    });
+  }
+
   #ports(): Partial<Ports> {
     const { ports } = this.it;
     const inert = { events: noEvents, reporter: silentReporter };
-    if (ports === 'inert') return this.#scene.limitedBudget === true ? { ...inert, permits: this.#permits } : inert;
+    if (ports === 'inert') return this.#shares ? { ...inert, permits: this.#permits } : inert;
     return {
       permits: this.#permits,
       ledger: this.#ledger,

@@ -19,6 +19,11 @@ export type Call =
   | 'configure'
   | 'check'
   | 'reset';
+/**
+ * How a session proves its permit: at once, or it seeks for a while, or for ever; what it finds is that this attempt failed, or that none
+ * can succeed, or that it is not admitted although it is wanted.
+ */
+export type Proof = 'ok' | 'seek' | 'long' | 'never' | 'fail' | 'permanent' | 'refuse';
 /** `dirty`: done, but the session is left inside a transaction. `over`: nothing had to be cancelled (settle). */
 export type How = 'slow' | 'late' | 'never' | 'fail' | 'dirty' | 'over';
 /** The last three: condemned, and what that means for the others. */
@@ -69,7 +74,19 @@ export type Command =
   | { readonly do: 'check' }
   | { readonly do: 'open'; readonly wait: boolean; readonly timeoutMs: number | undefined; readonly signal: boolean }
   | { readonly do: 'ready'; readonly timeoutMs: number | undefined }
-  | { readonly do: 'permits'; readonly limit: number; readonly pressure: number }
+  | {
+      readonly do: 'permits';
+      readonly limit: number;
+      readonly pressure: number;
+      /** What must be waited for is granted after so long. */
+      readonly delayMs?: number;
+      /** While others starve, what comes back is theirs although somebody waits here. */
+      readonly revokes?: boolean;
+      /** Whoever asks is told no. */
+      readonly dead?: boolean;
+    }
+  /** How the next sessions prove their permits. */
+  | { readonly do: 'proofs'; readonly how: Proof; readonly times: number }
   | { readonly do: 'nested'; readonly on: boolean }
   | {
       readonly do: 'close';
@@ -86,6 +103,8 @@ export interface Setup {
   /** An observer asks for connections while it is being told. */
   readonly nosy: Moment | undefined;
   readonly permits: number;
+  /** A new session has to prove its permit. */
+  readonly proves: boolean;
   /** The timer that only holds the process fires too; it is muted in most sequences, since it costs a step each 50 ms. */
   readonly holds: boolean;
   readonly configure: boolean;
@@ -274,11 +293,23 @@ const COMMANDS: readonly Word[] = [
   { name: 'ready', weight: 2, arbitrary: fc.record({ do: fc.constant('ready' as const), timeoutMs }) },
   {
     name: 'permits',
-    weight: 4,
+    weight: 8,
     arbitrary: fc.record({
       do: fc.constant('permits' as const),
       limit: fc.nat({ max: 6 }),
-      pressure: fc.constantFrom(0, 0, 1, 3),
+      pressure: fc.constantFrom(0, 0, 0, 1, 3, Infinity),
+      delayMs: fc.constantFrom(0, 0, 5, 60, 600),
+      revokes: fc.boolean(),
+      dead: fc.constantFrom(false, false, false, true),
+    }),
+  },
+  {
+    name: 'proofs',
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('proofs' as const),
+      how: fc.constantFrom<Proof>('ok', 'seek', 'long', 'never', 'never', 'fail', 'permanent', 'refuse'),
+      times: fc.constantFrom(1, 2, 4, Infinity),
     }),
   },
   { name: 'nested', weight: 2, arbitrary: fc.record({ do: fc.constant('nested' as const), on: fc.boolean() }) },
@@ -356,6 +387,7 @@ const setup: fc.Arbitrary<Setup> = fc
       'retired',
     ),
     permits: fc.integer({ min: 1, max: 6 }),
+    proves: fc.boolean(),
     holds: fc.nat({ max: 11 }).map((n) => n === 11),
     configure: fc.boolean(),
     min: fc.constantFrom(0, 0, 1, 2),
@@ -391,9 +423,10 @@ const setup: fc.Arbitrary<Setup> = fc
     ...drawn,
     min: Math.min(drawn.min, drawn.max),
     silentAfterMs: drawn.holds ? drawn.silentAfterMs : Infinity,
-    // Both need parts that only the scripted ports have.
+    // They need parts that only the scripted ports have.
     faithless: drawn.faithless && drawn.ports === 'scripted',
     nosy: drawn.ports === 'scripted' ? drawn.nosy : undefined,
+    proves: drawn.proves && drawn.ports === 'scripted',
   }));
 
 export const SHORTEST = 30;

@@ -41,6 +41,18 @@ export const HAPPENINGS = [
   'lost in silence',
   'stood, and was handed a connection',
   'stood, and was refused',
+  'permit: waited for',
+  'permit: granted late',
+  'permit: refused',
+  'permit: yielded by one that nobody needed',
+  'permit: yielded although somebody waited',
+  'proof: at once',
+  'proof: after a while',
+  'proof: wanted no longer',
+  'proof: given up',
+  'proof: failed',
+  'proof: can never succeed',
+  'proof: refused',
 ] as const;
 export type Happening = (typeof HAPPENINGS)[number];
 

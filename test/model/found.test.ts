@@ -11,6 +11,7 @@ const PLAIN: Setup = {
   faithless: false,
   nosy: undefined,
   permits: 1,
+  proves: false,
   holds: false,
   configure: false,
   min: 0,
@@ -46,7 +47,7 @@ const FOUND: readonly { readonly name: string; readonly setup: Partial<Setup>; r
   {
     name: 'a pool whose permits are wanted elsewhere does not open and close its floor for ever',
     setup: { ports: 'scripted' },
-    commands: [{ do: 'permits', limit: 1, pressure: 1 }, open],
+    commands: [{ do: 'permits', limit: 1, pressure: Infinity }, open],
   },
   {
     name: 'a resize after close() leaves no timer behind',
@@ -138,6 +139,16 @@ const FOUND: readonly { readonly name: string; readonly setup: Partial<Setup>; r
       release,
       advance(11_000),
     ],
+  },
+  {
+    name: 'a paused pool does not open and end its floor for ever because the budget thinks that nobody needs it',
+    setup: { ports: 'scripted', proves: true, min: 1 },
+    commands: [acquire, { do: 'pause', borrowers: 'wait' }, kill, advance(1_000)],
+  },
+  {
+    name: 'what a budget does not admit is not dialled again in the same turn, for ever',
+    setup: { ports: 'scripted', proves: true },
+    commands: [{ do: 'proofs', how: 'refuse', times: Infinity }, acquire, advance(1_000)],
   },
 ];
 

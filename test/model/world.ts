@@ -16,8 +16,8 @@ import {
   scriptedError,
 } from '../../src/testing/scripted-driver.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { ScriptedPermits } from '../kit/ports.ts';
 import { type ScriptedLease, SETTINGS } from '../kit/rig.ts';
+import { WorldPermits } from './budget.ts';
 import type { Call, Command, ConnectMode, How, ReleaseHow, Setup } from './commands.ts';
 import { type Ask, kindOf, Reference, type Sight, type Silent } from './reference.ts';
 
@@ -207,7 +207,7 @@ export class World {
   readonly setup: Setup;
   peakBorrowers = 0;
   readonly #engineClock: EngineClock;
-  readonly #permits: ScriptedPermits | undefined;
+  readonly #permits: WorldPermits | undefined;
   readonly #signals = new Map<AbortSignal, AbortController>();
   readonly #promised: Promised[] = [];
   #server: { mode: ConnectMode; left: number } = { mode: 'ok', left: 0 };
@@ -250,7 +250,7 @@ export class World {
         // The pool takes its baseline when the session is ready.
         if (setup.watches) session.dirty = true;
         this.reference.dialled(session, order);
-        if (!setup.configure) this.reference.born(session);
+        if (!setup.configure && !setup.proves) this.reference.born(session);
       },
       answered: (call, session) => {
         // The user's own check is not done by a ping.
@@ -275,14 +275,26 @@ export class World {
     });
     this.driver.script = (call) => this.#play(call);
     const scripted = setup.ports === 'scripted';
-    this.#permits = scripted ? new ScriptedPermits(setup.permits) : undefined;
+    this.#permits = scripted
+      ? new WorldPermits(setup.permits, this.clock, this.reference, () => this.#waits())
+      : undefined;
+    if (setup.proves)
+      this.#permits?.prove((session) => {
+        if (!setup.configure) this.reference.born(session);
+      });
     this.engine = new Engine({
       settings: { ...SETTINGS, ...setup },
       clock: this.#engineClock,
       driver: this.driver,
       hooks: this.#hooks(),
-      ports: scripted ? this.#ports(this.#permits as ScriptedPermits) : undefined,
+      ports: scripted ? this.#ports(this.#permits as WorldPermits) : undefined,
     });
+  }
+
+  /** Whether somebody waits whom the pool serves, and who comes before other pools. */
+  #waits(): boolean {
+    const { phase, waiting } = this.engine.snapshot();
+    return waiting > 0 && (phase === 'open' || phase === 'opening');
   }
 
   // The parts of the world.
@@ -314,7 +326,7 @@ export class World {
     };
   }
 
-  #ports(permits: ScriptedPermits): Ports {
+  #ports(permits: WorldPermits): Ports {
     const ledger: Ledger = {
       silentUntil: -Infinity,
       asked: () => undefined,
@@ -512,6 +524,8 @@ export class World {
         this.reference.complain(`session ${lease.session.pid} was lent with a ${flight.call} unanswered`);
       }
     }
+    if (this.#permits?.proven(lease.session) === false)
+      this.reference.complain(`session ${lease.session.pid} was lent without a proof of its permit`);
   }
 
   #release(lease: ScriptedLease, how: ReleaseHow): void {
@@ -706,8 +720,10 @@ export class World {
         );
         return;
       case 'permits':
-        this.#permits?.raise(command.limit);
-        this.#permits?.press(command.pressure);
+        this.#permits?.become(command);
+        return;
+      case 'proofs':
+        this.#permits?.expect(command.how, command.times);
         return;
       case 'nested':
         this.#nested = command.on;
@@ -834,8 +850,7 @@ export class World {
     this.#replies.clear();
     this.#nested = false;
     this.#nosyLeft = 0;
-    this.#permits?.press(0);
-    this.#permits?.raise(Infinity);
+    this.#permits?.heal();
     reference.resumed();
     engine.resume();
     const owed = reference.queue.filter((ask) => ask.timeoutMs === Infinity);
@@ -896,6 +911,10 @@ export class World {
     expect('sockets', driver.sockets, this.#writtenOff + driver.probes);
     expect('timers', this.#engineClock.pending, 0);
     expect('permits', this.#permits?.taken ?? 0, 0);
+    expect('sessions that prove their permits', this.#permits?.seeking ?? 0, 0);
+    expect('permits taken too late', this.#permits?.takenTooLate ?? 0, 0);
+    if (this.#permits !== undefined && this.#permits.left !== 1)
+      reference.complain(`the pool took its leave of the budget ${this.#permits.left} times`);
   }
 }
 

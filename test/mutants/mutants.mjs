@@ -184,7 +184,7 @@ export const mutants = [
   {
     name: 'a permit is not given back',
     file: 'src/core/house.ts',
-    find: 'this.permits.give();',
+    find: 'this.permits.give(slot.session);',
     replace: '',
     suites: ['model', 'core'],
   },

@@ -1,0 +1,111 @@
+// Mutations of the engine's side of a budget: permits and their way back, the proof of a permit, yielding, leaving. Data, in the form of
+// mutants.mjs.
+
+/** @type {import('./mutants.mjs').Mutant[]} */
+export const budgetMutants = [
+  {
+    name: 'budget: a permit is given back twice',
+    file: 'src/core/house.ts',
+    find: 'this.permits.give(slot.session);',
+    replace: 'this.permits.give(slot.session);\n    this.permits.give(slot.session);',
+    suites: ['model', 'core/budget'],
+  },
+  {
+    name: 'budget: a permit that came too late is kept',
+    file: 'src/core/opener.ts',
+    find: 'else house.permits.give(undefined);',
+    replace: '',
+    suites: ['model', 'core/budget'],
+  },
+  {
+    name: 'budget: what comes of a proof is ignored',
+    file: 'src/core/opener.ts',
+    find: "else if (admitted.is === 'done' && !admitted.value) {",
+    replace: "else if (admitted.is === 'done' && !admitted.value && house.max < 0) {",
+    suites: ['model', 'core/budget'],
+  },
+  {
+    name: 'budget: a session that is wanted no longer stays',
+    file: 'src/core/opener.ts',
+    find: 'house.retire(slot, undefined);\n',
+    replace: 'custody.end();\n',
+    suites: ['model', 'core/budget'],
+  },
+  {
+    name: 'budget: what is not admitted is dialled again at once, for ever',
+    file: 'src/core/opener.ts',
+    find: 'if (want.said > 0) house.governor.notAdmitted();',
+    replace: '',
+    suites: ['model/found', 'core/budget'],
+  },
+  {
+    name: 'budget: nobody tells the proof that its session is given up',
+    file: 'src/core/opener.ts',
+    find: 'custody.onEnd(() => over.abort());',
+    replace: '',
+    suites: ['model', 'core/budget'],
+  },
+  {
+    name: 'budget: a proof has no longer than a connect',
+    file: 'src/core/opener.ts',
+    find: "step('admit', admit, Infinity, over.signal)",
+    replace: "step('admit', admit, house.settings.connectTimeoutMs, over.signal)",
+    suites: ['core/budget', 'model'],
+  },
+  {
+    name: 'budget: the time of a proof counts as that of a connect',
+    file: 'src/core/opener.ts',
+    find: ' - soughtMs',
+    replace: '',
+    suites: ['core/budget'],
+  },
+  {
+    name: 'budget: the floor of a paused pool is dialled, and the budget hears that nobody needs it',
+    file: 'src/core/need.ts',
+    find: 'const unserved = lending ?',
+    replace: 'if (!lending) return 0;\n  const unserved = lending ?',
+    suites: ['model/found', 'core/budget'],
+  },
+  {
+    name: 'budget: of two that are one too many both give up',
+    file: 'src/core/need.ts',
+    find: 'id >= this.slot.id',
+    replace: 'id === this.slot.id',
+    suites: ['core/budget'],
+  },
+  {
+    name: 'budget: that nothing can help is not believed',
+    file: 'src/core/connect-faults.ts',
+    find: "fault instanceof ConnectError && !fault.transient ? 'permanent' : driver.classify(fault)",
+    replace: 'driver.classify(fault)',
+    suites: ['core/budget'],
+  },
+  {
+    name: 'budget: of one that somebody waits for it is asked as if nobody did',
+    file: 'src/core/retirement.ts',
+    find: 'permits.yields(needed, now',
+    replace: 'permits.yields(false, now',
+    suites: ['model', 'core/budget'],
+  },
+  {
+    name: 'budget: idle ones yield from the warm end',
+    file: 'src/core/engine.ts',
+    find: 'of house.idle.fromOldest()',
+    replace: 'of house.idle',
+    suites: ['core/budget'],
+  },
+  {
+    name: 'budget: more idle ones are asked than others starve for',
+    file: 'src/core/engine.ts',
+    find: 'if (house.permits.pressure <= 0) return;',
+    replace: '',
+    suites: ['core/budget'],
+  },
+  {
+    name: 'budget: the pool does not take its leave',
+    file: 'src/core/closing.ts',
+    find: 'house.permits.leave?.();',
+    replace: '',
+    suites: ['model', 'core/budget'],
+  },
+];
