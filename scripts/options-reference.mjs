@@ -19,7 +19,7 @@ const STATEMENT_CHARS = Number(/STATEMENT_CHARS = (\d+)/.exec(source('src/pg/ses
 /** What belongs together, in the order in which a reader meets it. */
 const CHAPTERS = {
   'Where to connect': ['connectionString', 'connection', 'keepAlive', 'keepAliveInitialDelayMillis'],
-  'How many': ['min', 'max', 'maxWaiting', 'connectConcurrency'],
+  'How many': ['min', 'max', 'maxWaiting', 'connectConcurrency', 'budget'],
   'How long to wait': ['acquireTimeoutMs', 'queryTimeoutMs', 'connectTimeoutMs', 'returnTimeoutMs'],
   'How long a connection lives': ['idleTimeoutMs', 'maxLifetimeMs', 'maxUses', 'idlePingMs'],
   'What happens to a connection': ['configure', 'check', 'checkAfterIdleMs', 'checkTimeoutMs', 'reset', 'condemn'],

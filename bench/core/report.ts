@@ -20,6 +20,9 @@ const REFERENCE: Name = 'pg-pool';
 /** The A/A row: by so much may the same pool differ from itself. */
 const NOISE = 0.05;
 const GOAL_RATIO = 0.25;
+/** While nobody starves, a limit that is shared with other threads may cost so much of a lend. */
+const SHARED: Name = 'ours, shared by threads';
+const GOAL_SHARED = 1.05;
 /** Fewer than one in a thousand acquires is none: a timer that all of them share is not a timer each. */
 const NONE = 0.001;
 
@@ -140,8 +143,14 @@ function goalsOf(rows: Record<Scenario, Row[]>, counted: Counted): Goal[] {
   return SCENARIOS.flatMap((scenario) => {
     const ours = rows[scenario].find((row) => row.name === 'ours');
     const clockTimers = counted[scenario].get('ours')?.clockTimers ?? Number.NaN;
-    if (ours === undefined) return [];
+    const shared = rows[scenario].find((row) => row.name === SHARED);
+    if (ours === undefined || shared === undefined) return [];
     return [
+      {
+        name: `${scenario}: shared by threads at most ${GOAL_SHARED} × ours`,
+        figure: `${(1 / shared.oursToThis).toFixed(3)} ×`,
+        met: 1 / shared.oursToThis <= GOAL_SHARED,
+      },
       {
         name: `${scenario}: at most ${GOAL_RATIO} × pg-pool's CPU time`,
         figure: `${figure(ours.ratio)} × (wall time ${figure(ours.wallRatio)} ×)`,

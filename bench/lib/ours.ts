@@ -3,6 +3,7 @@
 import type { Clock } from '../../src/contracts/clock.ts';
 import type { Driver, Session, SessionStatus } from '../../src/contracts/driver.ts';
 import { type AcquireOptions, type Lease, Pool } from '../../src/doors/index.ts';
+import type { Budget } from '../../src/doors/threads.ts';
 import { systemClock } from '../../src/foundation/system-clock.ts';
 import { FakeConnection, type Lendable } from './connection.ts';
 import { type Contestant, MAX } from './contestant.ts';
@@ -40,7 +41,7 @@ export class Ours implements Contestant<Lease> {
   readonly pool: Pool;
   readonly connections: readonly FakeConnection[];
 
-  constructor(options: { clock?: Clock; acquireTimeoutMs?: number; dev?: boolean } = {}) {
+  constructor(options: { clock?: Clock; acquireTimeoutMs?: number; dev?: boolean; budget?: Budget } = {}) {
     const driver = new InstantDriver();
     this.connections = driver.connections;
     this.pool = new Pool({ clock: systemClock, dev: false, ...options, driver, max: MAX });

@@ -44,7 +44,9 @@ export function readOption(given: string, value: unknown, spec: OptionSpec, alia
 }
 
 function has(value: unknown, methods: readonly string[]): boolean {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  // An array has a `join`, too.
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null || Array.isArray(value))
+    return false;
   return methods.every((method) => typeof Reflect.get(value, method) === 'function');
 }
 

@@ -17,6 +17,9 @@ const CHECK_MS = 500;
 const FENCE = `SELECT CASE WHEN pg_catalog.current_setting('client_connection_check_interval', true) = '0'
   THEN pg_catalog.set_config('client_connection_check_interval', '${CHECK_MS}', false) END`;
 
+/** A SQLSTATE, and not one that speaks of the connection itself. Told by no severity: that is in the server's language. */
+const REFUSED = /^(?!08|57P)(?=.*\d)[0-9A-Z]{5}$/;
+
 export class PgBond implements Bond {
   farewell: (() => string | undefined) | undefined = undefined;
   renew: (() => Promise<void>) | undefined = undefined;
@@ -40,8 +43,9 @@ export class PgBond implements Bond {
       await step('query', this.ask(FENCE));
       this.#fenced = true;
     } catch (error) {
-      // Some platforms cannot look, and refuse the setting: then it is as it was before.
-      if (typeof error !== 'object' || error === null || Reflect.get(error, 'severity') !== 'ERROR') throw error;
+      // Some platforms cannot look, others are like PostgreSQL only in part, and refuse: then it is as it was before.
+      const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
+      if (typeof code !== 'string' || !REFUSED.test(code)) throw error;
     }
   }
 

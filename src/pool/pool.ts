@@ -119,7 +119,7 @@ export class Pool extends Base implements AsyncDisposable {
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
     this.#observers.onPhase = made.enrol(this.#observers);
-    this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine.needs);
+    this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
     this.#engine = new Engine<PgSession, PoolLease>({
       settings: made.settings,

@@ -2,6 +2,7 @@
 // way; the limit that they share is the budget's, and sockets never cross.
 
 import { createSecretKey, type KeyObject } from 'node:crypto';
+import { types } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../contracts/clock.ts';
@@ -33,8 +34,16 @@ export interface SharedPool {
   readonly budget: ThreadBudgetHandle;
 }
 
+const FACES: ReadonlySet<Face> = new Set(['oxbow', 'pg', 'null']);
+
 /** They are made of methods, which do not cross even where the object would. */
 const NEVER: ReadonlySet<string> = new Set(['clock', 'driver', 'logger']);
+
+/** What a budget is told of the pool's engine. */
+interface Needy {
+  readonly needs: number;
+  readonly waiting: number;
+}
 
 export class Sharing {
   readonly permits: LatePermits;
@@ -45,12 +54,19 @@ export class Sharing {
   /** It shares another limit already. */
   readonly #foreign: boolean;
 
-  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, needs: () => number) {
+  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, engine: () => Needy) {
     const { max, name } = settings;
     const { budget } = options;
     this.#given = given;
     this.#face = face;
-    this.#member = { name, clock, max, needs, detached: detachedTasks.detached };
+    this.#member = {
+      name,
+      clock,
+      max,
+      needs: () => engine().needs,
+      waiting: () => engine().waiting,
+      detached: detachedTasks.detached,
+    };
     this.permits = new LatePermits(budget?.join(this.#member));
     this.#budget = budget instanceof ThreadBudget ? budget : undefined;
     this.#foreign = budget !== undefined && this.#budget === undefined;
@@ -78,9 +94,11 @@ export class Sharing {
     watchWorkers(workers);
     const cross: Record<string, unknown> = {};
     const missing: string[] = [];
-    for (const [name, value] of Object.entries(this.#given)) {
+    // A password that was read from another pool's options is not enumerable there.
+    for (const name of Object.getOwnPropertyNames(this.#given)) {
+      const value: unknown = Reflect.get(this.#given, name);
       if (value === undefined || name === 'budget') continue;
-      if (!NEVER.has(name) && crosses(value)) cross[name] = value;
+      if (!NEVER.has(name) && crosses(value)) cross[name] = laidOpen(value);
       else missing.push(name);
     }
     const sealed = createSecretKey(serialize(cross));
@@ -92,11 +110,21 @@ export class Sharing {
 function crosses(value: unknown): boolean {
   if (typeof value === 'function' || typeof value === 'symbol') return false;
   if (typeof value !== 'object' || value === null) return true;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Date) return true;
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) || types.isDate(value)) return true;
   if (Array.isArray(value)) return value.every(crosses);
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
-  return isPlain && Object.values(value).every(crosses);
+  return isPlain && Object.getOwnPropertyNames(value).every((name) => crosses(Reflect.get(value, name)));
+}
+
+/** What is not enumerable would be left behind; pg makes `ssl.key` so, in the object that it is given. */
+function laidOpen(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(laidOpen);
+  if (typeof value !== 'object' || value === null) return value;
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) || types.isDate(value)) return value;
+  return Object.fromEntries(
+    Object.getOwnPropertyNames(value).map((name) => [name, laidOpen(Reflect.get(value, name))]),
+  );
 }
 
 /** What `joinPool()` was given, as options of the pool to be made, and which class that is. Throws `OptionError`. */
@@ -104,9 +132,11 @@ export function joined(
   handle: unknown,
   overrides: PoolOptions,
 ): { face: Face; options: PoolOptions; budget: ThreadBudgetHandle } {
-  const given: Partial<Record<keyof SharedPool, unknown>> = typeof handle === 'object' && handle !== null ? handle : {};
-  const { oxbow, face, sealed, missing, budget } = given as Partial<SharedPool>;
-  if (oxbow !== 'pool' || sealed === undefined || missing === undefined || budget === undefined || face === undefined)
+  const { oxbow, face, sealed, missing, budget } = (
+    typeof handle === 'object' && handle !== null ? handle : {}
+  ) as SharedPool;
+  const isOurs = types.isKeyObject(sealed) && Array.isArray(missing) && budget !== undefined && FACES.has(face);
+  if (oxbow !== 'pool' || !isOurs)
     throw new OptionError('handle', handle, 'what pool.share() gave, as it came out of workerData or a message');
   if (typeof overrides !== 'object' || overrides === null)
     throw new OptionError('overrides', overrides, 'an object with options');

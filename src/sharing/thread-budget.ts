@@ -6,6 +6,7 @@ import { types } from 'node:util';
 import { threadId, type Worker } from 'node:worker_threads';
 import { OptionError } from '../contracts/errors.ts';
 import type { Budget, Member, Permits } from '../contracts/permits.ts';
+import { tellThreadsBelow, threadsAbove } from './lineage.ts';
 import { ThreadMemory } from './thread-memory.ts';
 import { ThreadPermits } from './thread-permits.ts';
 import { wakeAll, wakesBy } from './thread-wakes.ts';
@@ -33,7 +34,8 @@ export class ThreadBudget implements Budget {
   constructor(memory: ThreadMemory, channel: string) {
     this.#memory = memory;
     this.#channel = channel;
-    onWorkerGone((thread) => {
+    tellThreadsBelow();
+    onWorkerGone(channel, (thread) => {
       if (memory.clearThread(thread)) wakeAll(channel);
     });
   }
@@ -49,7 +51,9 @@ export class ThreadBudget implements Budget {
   }
 
   join(member: Member): Permits {
-    return new ThreadPermits(this.#memory, member, wakesBy(this.#channel), threadId);
+    return new ThreadPermits(this.#memory, member, wakesBy(this.#channel), (memory) =>
+      memory.enter(threadId, threadsAbove()),
+    );
   }
 
   /** What another thread joins by: `joinThreadBudget(handle)`. */

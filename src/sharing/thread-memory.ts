@@ -1,19 +1,24 @@
 // What the threads of a process know of each other: one shared array. Owns its layout and the atomic steps on it; decides nothing, waits
 // for nothing, tells nobody.
 //
-// Each permit is a cell stamped with its owner, so that those of a thread that died can be found by whoever hears of the death. Beside
-// them stands a row for each pool that shares, in which only that pool writes.
+// Each permit is a cell stamped with its owner's row, so that those of a thread that died can be found by whoever hears of the death. Only
+// the pool whose row it is writes in it. A thread can be ended between any two steps: the first cell that is written and the last that is
+// wiped says whose the row is.
 
 import type { Claim } from './fair-share.ts';
 
 const VERSION = 1;
-/** Cells of the head: the layout's version, the limit, the last number given out, how many rows have ever been in use. */
-const HEAD = { version: 0, limit: 1, lastNumber: 2, rows: 3 } as const;
+/** Cells of the head: the layout's version, the limit, the last ticket, how many rows have ever been in use. */
+const HEAD = { version: 0, limit: 1, lastTicket: 2, rows: 3 } as const;
 const HEAD_CELLS = 4;
-/** Cells of a row. `ticket` is the number of its last take; `promised` permits are on their way back for others. */
-const ROW = { member: 0, thread: 1, held: 2, want: 3, hungry: 4, promised: 5, ticket: 6, needs: 7 } as const;
-const ROW_CELLS = 8;
-/** Pools that can share one budget at a time: two in each of 128 threads. The rows take 8 KiB. */
+/**
+ * Cells of a row. `thread` is its thread's id and one, since the first has the id 0 and a free row says 0; `ticket` is its place in the line; `promised` permits are on their way back for others; from `above` on stand the threads above its own.
+ */
+const ROW = { thread: 0, held: 1, want: 2, hungry: 3, promised: 4, ticket: 5, needs: 6, above: 7 } as const;
+/** How many of the threads above are written down. */
+const ABOVE_CELLS = 5;
+const ROW_CELLS = ROW.above + ABOVE_CELLS;
+/** Pools that can share one budget at a time: two in each of 128 threads. The rows take 12 KiB. */
 export const MAX_MEMBERS = 256;
 
 /** What the others can see of a member. */
@@ -29,9 +34,9 @@ export interface MemberView {
   readonly needs: number;
 }
 
-/** What `member` asks for. */
-export function claimOf({ needs, want }: MemberView): Claim {
-  return { demand: needs + want };
+/** What a member asks for. What it said of its needs may be old: it cannot need more than it still has. */
+export function claimOf({ held, needs, want }: MemberView): Claim {
+  return { demand: Math.min(held, needs) + want };
 }
 
 export class ThreadMemory {
@@ -68,12 +73,12 @@ export class ThreadMemory {
     return used;
   }
 
-  /** A row for a pool of this thread; undefined if all are in use. */
-  enter(thread: number): number | undefined {
-    const member = Atomics.add(this.#cells, HEAD.lastNumber, 1) + 1;
+  /** A row for a pool of this thread, whose ancestors are `above`, the nearest first; undefined if all are in use. */
+  enter(thread: number, above: readonly number[] = []): number | undefined {
     for (let row = 0; row < MAX_MEMBERS; row += 1) {
-      if (Atomics.compareExchange(this.#cells, this.#at(row, 'member'), 0, member) !== 0) continue;
-      this.#store(row, 'thread', thread);
+      if (Atomics.compareExchange(this.#cells, this.#at(row, 'thread'), 0, thread + 1) !== 0) continue;
+      for (const [n, one] of above.slice(0, ABOVE_CELLS).entries())
+        Atomics.store(this.#cells, this.#at(row, 'above') + n, one + 1);
       for (let rows = this.#load(HEAD.rows); rows <= row; rows = this.#load(HEAD.rows))
         Atomics.compareExchange(this.#cells, HEAD.rows, rows, row + 1);
       return row;
@@ -81,23 +86,31 @@ export class ThreadMemory {
     return undefined;
   }
 
-  /** Frees a row and whatever its member still has; resolves with how many permits that were. */
+  /** Frees a row and whatever its member still has; returns how many permits that were. */
   clear(row: number): number {
-    const member = this.#load(this.#at(row, 'member'));
     let freed = 0;
-    for (let n = 0; member !== 0 && n < this.limit; n += 1)
-      if (Atomics.compareExchange(this.#cells, this.#permit(n), member, 0) === member) freed += 1;
-    for (const cell of ['held', 'want', 'hungry', 'promised', 'ticket', 'needs', 'thread'] as const)
-      this.#store(row, cell, 0);
-    this.#store(row, 'member', 0);
+    for (let n = 0; n < this.limit; n += 1)
+      if (Atomics.compareExchange(this.#cells, this.#permit(n), row + 1, 0) === row + 1) freed += 1;
+    for (let cell = ROW_CELLS - 1; cell >= 0; cell -= 1)
+      Atomics.store(this.#cells, HEAD_CELLS + row * ROW_CELLS + cell, 0);
     return freed;
   }
 
-  /** As `clear()` for every pool of a thread that is gone; whether there was one. */
+  /** As `clear()` for every pool of a thread that is gone, and of those below it, which went with it; whether there was one. */
   clearThread(thread: number): boolean {
     let found = false;
-    for (let row = 0; row < this.#load(HEAD.rows); row += 1) {
-      if (this.#load(this.#at(row, 'member')) === 0 || this.#load(this.#at(row, 'thread')) !== thread) continue;
+    // A thread may be further below than the cells reach: then one between them may tell of it.
+    const gone = new Set([thread + 1]);
+    for (let before = 0; before !== gone.size; ) {
+      before = gone.size;
+      for (let row = 0; row < MAX_MEMBERS; row += 1) {
+        const its = this.#load(this.#at(row, 'thread'));
+        if (its === 0) continue;
+        for (let n = 0; n < ABOVE_CELLS; n += 1) if (gone.has(this.#load(this.#at(row, 'above') + n))) gone.add(its);
+      }
+    }
+    for (let row = 0; row < MAX_MEMBERS; row += 1) {
+      if (!gone.has(this.#load(this.#at(row, 'thread')))) continue;
       this.clear(row);
       found = true;
     }
@@ -106,21 +119,24 @@ export class ThreadMemory {
 
   /** Takes a permit for the pool of `row`, if one is free. */
   take(row: number): boolean {
-    const member = this.#load(this.#at(row, 'member'));
     for (let n = 0; n < this.limit; n += 1) {
-      if (Atomics.compareExchange(this.#cells, this.#permit(n), 0, member) !== 0) continue;
+      if (Atomics.compareExchange(this.#cells, this.#permit(n), 0, row + 1) !== 0) continue;
       Atomics.add(this.#cells, this.#at(row, 'held'), 1);
-      this.#store(row, 'ticket', Atomics.add(this.#cells, HEAD.lastNumber, 1) + 1);
+      this.goLast(row);
       return true;
     }
     return false;
   }
 
+  /** The pool of `row` stands behind all others. */
+  goLast(row: number): void {
+    this.#store(row, 'ticket', Atomics.add(this.#cells, HEAD.lastTicket, 1) + 1);
+  }
+
   /** Gives one back; false if the pool of `row` has none. */
   give(row: number): boolean {
-    const member = this.#load(this.#at(row, 'member'));
     for (let n = 0; n < this.limit; n += 1) {
-      if (Atomics.compareExchange(this.#cells, this.#permit(n), member, 0) !== member) continue;
+      if (Atomics.compareExchange(this.#cells, this.#permit(n), row + 1, 0) !== row + 1) continue;
       Atomics.sub(this.#cells, this.#at(row, 'held'), 1);
       return true;
     }
@@ -140,11 +156,11 @@ export class ThreadMemory {
     return this.#load(this.#at(row, 'held'));
   }
 
-  /** Everybody who shares now, those first who took one longest ago. */
+  /** Everybody who shares now, those first who took one longest ago, or had their turn then. */
   members(): MemberView[] {
     const members: MemberView[] = [];
     for (let row = 0; row < this.#load(HEAD.rows); row += 1) {
-      if (this.#load(this.#at(row, 'member')) === 0) continue;
+      if (this.#load(this.#at(row, 'thread')) === 0) continue;
       const cell = (name: keyof typeof ROW): number => this.#load(this.#at(row, name));
       members.push({
         row,
@@ -156,7 +172,8 @@ export class ThreadMemory {
         needs: cell('needs'),
       });
     }
-    return members.sort((one, other) => one.ticket - other.ticket);
+    // The numbers begin anew from below when there are no higher ones.
+    return members.sort((one, other) => (one.ticket - other.ticket) | 0);
   }
 
   #at(row: number, cell: keyof typeof ROW): number {

@@ -18,6 +18,9 @@ export interface Wakes {
 /** `woken` is called when another member shouts. */
 export type JoinWakes = (woken: () => void) => Wakes;
 
+/** A row for a pool of this thread, if there is one left. */
+export type EnterMemory = (memory: ThreadMemory) => number | undefined;
+
 /** Waits that follow each other so closely are one. */
 const BETWEEN_MS = 10;
 /** A wake-up can be missed: whoever waits looks by itself at this pace. */
@@ -33,7 +36,7 @@ export class ThreadPermits implements Permits {
   readonly #memory: ThreadMemory;
   readonly #member: Member;
   readonly #join: JoinWakes;
-  readonly #thread: number;
+  readonly #enterMemory: EnterMemory;
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   #row: number | undefined;
@@ -49,17 +52,17 @@ export class ThreadPermits implements Permits {
   /** How many it gives way with at this moment: their sockets are not gone yet. */
   #yielding = 0;
 
-  constructor(memory: ThreadMemory, member: Member, join: JoinWakes, thread: number) {
+  constructor(memory: ThreadMemory, member: Member, join: JoinWakes, enter: EnterMemory) {
     this.#memory = memory;
     this.#member = member;
     this.#join = join;
-    this.#thread = thread;
+    this.#enterMemory = enter;
     this.#clock = member.clock;
   }
 
   tryTake(): boolean {
     const row = this.#enter();
-    return row !== undefined && this.#mayTake(row) && this.#take(row);
+    return row !== undefined && this.#mayTake(row, true) && this.#take(row);
   }
 
   take(wanted: () => number): Promise<boolean> {
@@ -70,11 +73,11 @@ export class ThreadPermits implements Permits {
       // Who wants several goes on with the next one at once, and has not waited for nothing.
       if (now - this.#servedAt > BETWEEN_MS) this.#hungrySince = undefined;
       this.#wait = { wanted, settle };
-      this.#look();
+      this.#look(true);
       if (this.#wait === undefined) return;
-      const starving = now - (this.#hungrySince ?? now) >= STARVING_MS;
-      if (starving) this.#wakes?.shout();
-      this.#again(starving ? LOOK_MS : STARVING_MS);
+      const inMs = STARVING_MS - (now - (this.#hungrySince ?? now));
+      if (inMs <= 0) this.#say();
+      this.#again(inMs <= 0 ? LOOK_MS : inMs);
     });
   }
 
@@ -91,7 +94,7 @@ export class ThreadPermits implements Permits {
       this.#yielding -= 1;
       this.#memory.tell(row, { promised: this.#yielding });
     }
-    if (this.#wait !== undefined) this.#look();
+    if (this.#wait !== undefined) this.#look(true);
     if (this.#memory.members().some((member) => member.row !== row && member.want > 0)) this.#wakes?.shout();
   }
 
@@ -101,8 +104,9 @@ export class ThreadPermits implements Permits {
     if (!needed && !isSpare(heldMs, idleMs)) return false;
     const grave = this.#weigh();
     if (this.pressure <= 0) return false;
-    // What cannot be divided evenly goes round, but not at every turn.
-    if (needed && !grave && this.#clock.now() - this.#tookAt < HOLD_MS) return false;
+    // What cannot be divided evenly goes round, but not at every turn; and nobody gives up one that has only just come, or all would connect
+    // for each other, and nobody would work.
+    if (needed && !grave && (heldMs < HOLD_MS || this.#clock.now() - this.#tookAt < HOLD_MS)) return false;
     this.#yielding += 1;
     this.pressure -= 1;
     this.#memory.tell(row, { promised: this.#yielding });
@@ -137,23 +141,33 @@ export class ThreadPermits implements Permits {
   /** Its row, from the first permit on: a pool that is never used shares nothing. */
   #enter(): number | undefined {
     if (this.#row !== undefined) return this.#row;
-    this.#row = this.#memory.enter(this.#thread);
+    this.#row = this.#enterMemory(this.#memory);
     if (this.#row !== undefined) this.#wakes = this.#member.detached(() => this.#join(() => this.#woken()));
     return this.#row;
   }
 
   /** Somebody wants one, has given one back, or has gone. */
   #woken(): void {
-    if (this.#wait !== undefined) this.#look();
+    if (this.#wait !== undefined) this.#look(true);
     this.#weigh();
     if (this.pressure > 0) for (const listener of this.#listeners) listener();
   }
 
-  /** Above its share it steps back for those who starve. */
-  #mayTake(row: number): boolean {
+  /** Steps back for those who starve: above its share, and, while there are not enough for all, for those who stand before it in the line. */
+  #mayTake(row: number, inLine: boolean): boolean {
     const members = this.#memory.members();
     if (!members.some((member) => member.row !== row && member.hungry)) return true;
-    return this.#memory.held(row) < this.#share(row, members);
+    const held = this.#memory.held(row);
+    // What stands in the row may be old, or nothing yet: one more is asked for now.
+    const claims = members.map((member) => (member.row === row ? { demand: held + 1 } : claimOf(member)));
+    const shares = fairShares(this.#memory.limit, claims);
+    if (held >= this.#share(row, members, shares)) return false;
+    let left = this.#memory.limit - this.#memory.used;
+    for (const [at, member] of members.entries()) {
+      if (member.row === row || !inLine) break;
+      if (member.hungry) left -= Math.max(0, (shares[at] ?? 0) - member.held);
+    }
+    return left > 0;
   }
 
   #take(row: number): boolean {
@@ -162,14 +176,17 @@ export class ThreadPermits implements Permits {
     return true;
   }
 
-  /** Whoever waits takes by itself what is free, if it is still wanted. */
-  #look(): void {
+  /**
+   * Whoever waits takes by itself what is free, if it is still wanted. Not `inLine`: whoever stands before it has been woken, and has not
+   * come: its loop may be blocked.
+   */
+  #look(inLine: boolean): void {
     const wait = this.#wait;
     const row = this.#row;
     if (wait === undefined || row === undefined) return;
     const now = this.#clock.now();
     const want = wait.wanted();
-    if (want > 0 && !(this.#mayTake(row) && this.#take(row))) {
+    if (want > 0 && !(this.#mayTake(row, inLine) && this.#take(row))) {
       this.#hungrySince ??= now;
       this.#tell(row, want, now - this.#hungrySince >= STARVING_MS);
       return;
@@ -178,12 +195,22 @@ export class ThreadPermits implements Permits {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#servedAt = now;
+    const starved = now - (this.#hungrySince ?? now) >= STARVING_MS;
     this.#tell(row, 0, false);
+    // Others gave way for it, or stood back.
+    if (want === 0 && starved) this.#wakes?.shout();
     wait.settle(want > 0);
   }
 
+  /** What it wants only to keep it warm it takes from nobody. */
   #tell(row: number, want: number, hungry: boolean): void {
-    this.#memory.tell(row, { want, hungry, needs: this.#member.needs() });
+    const seen = this.#member.waiting?.() === 0 ? { want: 0, hungry: false } : { want, hungry };
+    this.#memory.tell(row, { ...seen, needs: this.#member.needs() });
+  }
+
+  /** Tells the others that it starves. */
+  #say(): void {
+    if (this.#member.waiting?.() !== 0) this.#wakes?.shout();
   }
 
   /** Looks again after a while, and tells the others as long as it starves. */
@@ -191,18 +218,22 @@ export class ThreadPermits implements Permits {
     this.#timer?.cancel();
     this.#timer = this.#clock.timer(ms, () => {
       this.#timer = undefined;
-      this.#look();
+      this.#look(false);
       if (this.#wait === undefined) return;
-      this.#wakes?.shout();
+      this.#say();
       this.#again(LOOK_MS);
     });
   }
 
-  /** How many permits the others are short of and have a better claim to than we; whether somebody has none, or we have far too many. */
+  /**
+   * How many permits the others are short of and have a better claim to than we; whether that cannot wait: somebody has none, and we have
+   * another one, or we have far too many.
+   */
   #weigh(): boolean {
     const row = this.#row;
     if (row === undefined) return false;
     this.#memory.tell(row, { needs: this.#member.needs() });
+    this.#passTurn(row);
     const members = this.#memory.members();
     const shares = fairShares(this.#memory.limit, members.map(claimOf));
     let short = 0;
@@ -215,9 +246,25 @@ export class ThreadPermits implements Permits {
       if (lacks > 0 && member.held === 0) bare = true;
     }
     const free = this.#memory.limit - this.#memory.used;
-    const over = this.#memory.held(row) - this.#yielding - this.#share(row, members, shares);
+    const kept = this.#memory.held(row) - this.#yielding;
+    const over = kept - this.#share(row, members, shares);
     this.pressure = Math.max(0, Math.min(over, short - promised - free));
-    return bare || over > 1;
+    return over > 1 || (bare && kept > 1);
+  }
+
+  /**
+   * Whoever has had what cannot be divided evenly for a while goes to the end of the line, if somebody wants it: those who took one longest
+   * ago stand first, and somebody who keeps what it has would stand there for ever.
+   */
+  #passTurn(row: number): void {
+    if (this.#clock.now() - this.#tookAt < HOLD_MS) return;
+    const members = this.#memory.members();
+    if (!members.some((member) => member.row !== row && member.hungry)) return;
+    const kept = this.#memory.held(row) - this.#yielding;
+    if (kept > this.#share(row, members)) return;
+    const own = members.filter((member) => member.row === row);
+    const line = [...members.filter((member) => member.row !== row), ...own];
+    if (kept > this.#share(row, line)) this.#memory.goLast(row);
   }
 
   #share(

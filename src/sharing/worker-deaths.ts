@@ -6,7 +6,8 @@ import type { Worker } from 'node:worker_threads';
 
 type Gone = (thread: number) => void;
 
-const listeners = new Set<Gone>();
+/** By what they watch for: a budget that is joined a second time in this thread is the same. */
+const listeners = new Map<string, Gone>();
 const watched = new WeakSet<Worker>();
 let watching = false;
 
@@ -15,17 +16,18 @@ function watch(worker: Worker): void {
   watched.add(worker);
   // It is -1 once the thread has ended.
   const { threadId } = worker;
+  if (threadId < 0) return;
   worker.once('exit', () => {
-    for (const gone of [...listeners]) gone(threadId);
+    for (const gone of [...listeners.values()]) gone(threadId);
   });
 }
 
 /**
- * Calls `gone` with the id of each thread that this one started, when it has ended: of those that are started from now on, and of those that
+ * For `what`, calls `gone` with the id of each thread that this one started, when it has ended: of those that are started from now on, and of those that
  * `watchWorkers()` is told of. Node tells of new threads; a runtime that does not has to be told of them all.
  */
-export function onWorkerGone(gone: Gone): void {
-  listeners.add(gone);
+export function onWorkerGone(what: string, gone: Gone): void {
+  listeners.set(what, gone);
   if (watching) return;
   watching = true;
   process.on('worker', watch);

@@ -605,7 +605,7 @@ describe('a secret', () => {
     ['a connection string that is none', { connectionString: { password: SECRET } }],
     ['a misspelt connection string', { conectionString: url }],
     ['a misspelt connection', { conection: { password: SECRET } }],
-    ['an option of a later version', { budget: { connectionString: url } }],
+    ['an option of a later version', { overload: { connectionString: url } }],
     ['beside a bad option', { connectionString: url, password: SECRET, ssl: { key: SECRET }, max: 0 }],
   ];
   for (const [what, input] of inputs) {

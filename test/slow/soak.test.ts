@@ -34,6 +34,15 @@ test('20 s of mixed load and faults of every kind leave every equation of the po
   }
 });
 
+test('15 s of threads that come, go, pause and block leave every equation of their one limit standing', {
+  timeout: 90_000,
+}, async () => {
+  const { code, text } = await soak('threads', '--seconds', '15', '--seed', '24');
+  assert.equal(code, 0, text);
+  assert.match(text, /All equations hold\./);
+  assert.match(text, /ok {4}sessions {4}most, in two samples in a row [1-6] ≤ limit 6/, text);
+});
+
 test('a seed decides the sequence of faults and what each task asks for', async () => {
   const [once, again, other] = await Promise.all(['7', '7', '8'].map((seed) => soak('--plan', '50', '--seed', seed)));
   assert.equal(once?.code, 0, once?.text);
@@ -44,7 +53,7 @@ test('a seed decides the sequence of faults and what each task asks for', async 
 
 test('without a seed one is drawn and said, and what is wrong on the command line is named', async () => {
   assert.match((await soak('--plan', '1')).text, /^seed \d+\n/);
-  for (const args of [['--seconds', '4'], ['--reset', 'x'], ['--write'], ['--sed', '1']]) {
+  for (const args of [['--seconds', '4'], ['--reset', 'x'], ['threads', '--peers'], ['--write'], ['--sed', '1']]) {
     const { code, text } = await soak(...args);
     assert.equal(code, 2, text);
     assert.match(text, /npm run soak/);

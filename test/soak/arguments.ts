@@ -4,7 +4,8 @@ import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { UsageError, wholeNumber } from '../../demo/arguments.ts';
 
-export const USAGE = `npm run soak -- [--seconds N] [--seed N] [--reset R] [--silent-after N] [--speaker S] [--peers] [--write] [--plan N]
+export const USAGE = `npm run soak -- threads [--seconds N] [--seed N]
+npm run soak -- [--seconds N] [--seed N] [--reset R] [--silent-after N] [--speaker S] [--peers] [--write] [--plan N]
 
   --seconds N   how long there are faults, 5 to 36000 (default 60); 600 is the long one
   --seed N      the sequence of faults and what each task asks for (default: a random one, printed)
@@ -24,6 +25,8 @@ export type SpeakerName = 'auto' | 'pg';
 export type Reset = 'rollback' | 'tracked' | 'discard';
 
 export interface Arguments {
+  /** One limit in several threads, instead of one pool under every fault. */
+  readonly threads: boolean;
   readonly seconds: number;
   readonly seed: number;
   readonly reset: Reset;
@@ -58,7 +61,10 @@ function parsed(argv: readonly string[]): Partial<Record<string, string | boolea
 }
 
 export function readArguments(argv: readonly string[]): Arguments {
-  const values = parsed(argv);
+  const threads = argv[0] === 'threads';
+  const values = parsed(threads ? argv.slice(1) : argv);
+  for (const name of threads ? Object.keys(values) : [])
+    if (!['seconds', 'seed', 'help'].includes(name)) throw new UsageError(`--${name}: not with threads`);
   const number = (name: string, low: number, high: number, otherwise: () => number): number => {
     const value = values[name];
     return typeof value === 'string' ? wholeNumber(`--${name}`, value, low, high) : otherwise();
@@ -71,6 +77,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     throw new UsageError(`--speaker: expected auto or pg, got '${String(speaker)}'`);
   if (write === true && peers !== true) throw new UsageError('--write: the page compares; use it with --peers');
   return {
+    threads,
     seconds: number('seconds', 5, 36_000, () => 60),
     seed: number('seed', 0, 0xffff_ffff, () => randomInt(1_000_000_000)),
     plan: number('plan', 0, 10_000, () => 0),

@@ -1,5 +1,5 @@
 // `npm run soak`: everything that can be done to a pool, at once. Prints its equations and figures; exits 0 only if all of them hold
-// for ours. With `--peers` the other pools are put through the same, each in a process of its own.
+// for ours. With `threads` it is one limit in several threads. With `--peers` the other pools are put through the same, each in a process of its own.
 
 import { fork } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { type Arguments, CONTESTANTS, type Manners, readArguments, USAGE } from 
 import { planned } from './faults.ts';
 import { page, show } from './report.ts';
 import { Choice, type Job, type Outcome, soak } from './soak.ts';
+import { soakThreads } from './threads.ts';
 
 const CHILD = '--child';
 
@@ -56,6 +57,7 @@ async function main(screen: Screen): Promise<number> {
     screen.line(USAGE);
     return 0;
   }
+  if (asked.threads) return soakThreads(asked.seconds, asked.seed, screen);
   screen.line(`seed ${asked.seed}`);
   if (asked.plan > 0) {
     showPlan(asked, screen);
