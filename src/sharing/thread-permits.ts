@@ -40,6 +40,7 @@ export class ThreadPermits implements Permits {
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
   #row: number | undefined;
+  #left = false;
   #wakes: Wakes | undefined;
   #wait: Wait | undefined;
   #timer: Timer | undefined;
@@ -88,6 +89,8 @@ export class ThreadPermits implements Permits {
   }
 
   give(): void {
+    // Granted in the very turn in which the pool closed: it went with the rest.
+    if (this.#left) return;
     const row = this.#row;
     if (row === undefined || !this.#memory.give(row)) throw new Error('a permit was given back that was never taken');
     if (this.#yielding > 0) {
@@ -119,6 +122,7 @@ export class ThreadPermits implements Permits {
   }
 
   leave(): void {
+    this.#left = true;
     this.#timer?.cancel();
     this.#timer = undefined;
     const wait = this.#wait;

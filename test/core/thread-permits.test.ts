@@ -490,6 +490,19 @@ test('who leaves frees its row and ends its wait, and the others are told', asyn
   assert.equal(threads.clock.pendingTimers, 0);
 });
 
+test('a permit that was granted in the turn of the leave can be given back after it, and is given back once', () => {
+  const { threads, parties } = stage(2);
+  const [a, b] = parties;
+  assert.ok(a.permits.tryTake());
+  a.permits.leave?.();
+  assert.ok(b.permits.tryTake());
+  assert.ok(b.permits.tryTake());
+  a.permits.give(undefined);
+  assert.equal(threads.memory.used, 2);
+  for (let n = 0; n < 2; n += 1) b.permits.give(undefined);
+  b.permits.leave?.();
+});
+
 test('a pool that was never used shares nothing, and can leave', () => {
   const { threads, parties } = stage(1);
   const [a] = parties;
