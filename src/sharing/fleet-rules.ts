@@ -91,13 +91,21 @@ export function appealText({ member, want, bare, short, gives }: Appeal): string
 export function readPayload(payload: string): Appeal | 'freed' | undefined {
   if (payload === FREED) return 'freed';
   try {
-    const [member, want, need, gives] = JSON.parse(payload) as [number, number, number, [number, number, number][]];
-    if (typeof member !== 'number' || typeof want !== 'number' || !Array.isArray(gives)) return undefined;
-    return { member, want, bare: need === 2, short: need > 0, gives };
+    const [member, want, need, gives] = JSON.parse(payload) as unknown[];
+    if (!areNumbers([member, want, need]) || !Array.isArray(gives) || !gives.every(isGiver)) return undefined;
+    return { member: Number(member), want: Number(want), bare: need === 2, short: Number(need) > 0, gives };
   } catch {
-    // Somebody else speaks on this channel, or another version of us.
     return undefined;
   }
+}
+
+/** Anybody may speak on this channel, and another version of us may mean something else. */
+function isGiver(value: unknown): value is Appeal['gives'][number] {
+  return Array.isArray(value) && value.length === 3 && areNumbers(value);
+}
+
+function areNumbers(values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === 'number');
 }
 
 export const FREED = 'freed';
