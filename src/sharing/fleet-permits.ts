@@ -89,10 +89,8 @@ export class FleetPermits implements Permits {
 
   async admit(session: Session, wanted: () => number, signal: AbortSignal): Promise<boolean> {
     const { bond } = session;
-    const found = bond === undefined ? undefined : await this.#first(bond);
-    // Behind a pooler a lock belongs to a server session that others use too: two clients were seen to have the same permit.
-    if (bond === undefined || found === undefined || (bond.pid ?? bond.keyPid) !== found.pid) throw this.#pooled();
-    const slot = found.slot ?? (await this.#seek(bond, wanted, signal));
+    if (bond === undefined) throw this.#pooled();
+    const slot = (await this.#first(bond)) ?? (await this.#seek(bond, wanted, signal));
     if (slot === undefined || signal.aborted) return false;
     this.#bonds.set(session, bond);
     bond.renew = () => this.#renew(bond, slot);
@@ -171,11 +169,18 @@ export class FleetPermits implements Permits {
   }
 
   /** The one round trip that every session makes. */
-  async #first(bond: Bond): Promise<{ readonly pid: number; readonly slot: number | undefined }> {
+  async #first(bond: Bond): Promise<number | undefined> {
+    const pid = bond.pid ?? bond.keyPid;
+    if (pid === undefined) throw this.#pooled();
     bond.hear(this.#keys.channel, (payload) => this.#heard(payload));
-    const rows = await bond.ask(sql.admission(this.#keys, this.#start()));
-    await bond.fence();
-    return sql.readGrab(rows);
+    try {
+      const slot = sql.readGrab(await bond.ask(sql.admission(this.#keys, this.#start(), pid)));
+      await bond.fence();
+      return slot;
+    } catch (error) {
+      // A lock there belongs to a session that others use too: two clients were seen to have the same permit.
+      throw sql.isPooled(error) ? this.#pooled() : error;
+    }
   }
 
   /** This session waits for a permit as long as it is wanted; the permit's number, or undefined. */
@@ -202,7 +207,7 @@ export class FleetPermits implements Permits {
   }
 
   async #grab(bond: Bond): Promise<number | undefined> {
-    const { slot } = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
+    const slot = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
     if (slot !== undefined) await bond.ask(sql.foundOne(this.#keys));
     return slot;
   }

@@ -46,6 +46,10 @@ export class FleetServer {
   /** Permits that were ever taken at the same time, and sessions that were ever there. */
   mostGranted = 0;
   mostSessions = 0;
+  /** The next session is never answered, as if the network swallowed what it says. */
+  muteNext = false;
+  /** The next sessions are another one's on the server than their keys say. */
+  pooled = false;
   #pid = 100;
   readonly #alone = new Map<string, FleetSession>();
   readonly #shared = new Map<string, Map<FleetSession, number>>();
@@ -80,7 +84,9 @@ export class FleetServer {
         this.clock.timer(2 * line.latencyMs(), () => {
           if (signal.aborted) return line.deliver(() => reject(new Error('nobody wants it any more')));
           this.#pid += 1;
-          const session = new FleetSession(this, line, this.#pid);
+          const session = new FleetSession(this, line, this.#pid, this.pooled ? this.#pid + 1_000 : this.#pid);
+          session.mute = this.muteNext;
+          this.muteNext = false;
           this.sessions.add(session);
           this.mostSessions = Math.max(this.mostSessions, this.sessions.size);
           line.deliver(() => resolve(session));
@@ -107,7 +113,10 @@ export class FleetServer {
   }
 
   run(session: FleetSession, text: string): Row[] {
-    const channel = /^LISTEN "([^"]+)"/.exec(text)?.[1];
+    const pid = /pg_backend_pid\(\) = (\d+)/.exec(text)?.[1];
+    if (pid !== undefined && Number(pid) !== session.backend)
+      throw Object.assign(new Error('division by zero'), { code: '22012', severity: 'ERROR' });
+    const channel = /LISTEN "([^"]+)"/.exec(text)?.[1];
     if (channel !== undefined) session.channel = channel;
     const notice = /pg_notify\('([^']+)', '([^']+)'\)/.exec(text);
     if (notice !== null) return this.#notify(notice[1] ?? '', notice[2] ?? '');
@@ -123,7 +132,7 @@ export class FleetServer {
       }
       if (slot !== undefined) this.#share(session, `${lockClass}:${member?.[2]}`);
       this.mostGranted = Math.max(this.mostGranted, this.granted);
-      return [[String(session.pid), slot === undefined ? null : String(slot), slot === undefined ? null : 't']];
+      return [[slot === undefined ? null : String(slot), slot === undefined ? null : 't']];
     }
     const unlock = /pg_advisory_unlock\((-?\d+), (-?\d+)\)/.exec(text);
     if (unlock !== null) {
@@ -193,8 +202,10 @@ function isSlot(key: string): boolean {
 
 export class FleetSession implements Session, Bond {
   status: SessionStatus = 'idle';
-  readonly pid: number;
-  keyPid: number;
+  /** As the pool knows it. */
+  readonly pid: number | undefined;
+  readonly keyPid: number;
+  readonly backend: number;
   channel: string | undefined;
   farewell: (() => string | undefined) | undefined = undefined;
   renew: (() => Promise<void>) | undefined = undefined;
@@ -208,11 +219,12 @@ export class FleetSession implements Session, Bond {
   #hear: ((payload: string) => void) | undefined;
   #gone = false;
 
-  constructor(server: FleetServer, line: Line, pid: number) {
+  constructor(server: FleetServer, line: Line, pid: number, backend: number) {
     this.#server = server;
     this.#line = line;
-    this.pid = pid;
+    this.pid = undefined;
     this.keyPid = pid;
+    this.backend = backend;
   }
 
   get bond(): Bond {
