@@ -16,6 +16,8 @@ import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
 const APPEAL_LASTS_MS = 1_000;
 /** Whoever has less than its share says so again within this, as long as that is so. */
 const SHORT_LASTS_MS = 400;
+/** For so long a share that was found is a reason to leave what comes free to others. */
+const SHARE_LASTS_MS = 1_000;
 /** Appeals of others are as good as one's own. */
 const APPEALED_MS = 150;
 /** Those who could give the same do not all do so at once: each waits for a part of this, and hears whether another was quicker. */
@@ -215,7 +217,10 @@ export class FleetPermits implements Permits {
   /** Who has its share leaves what comes free to those who have not. */
   #leaves(): boolean {
     const seen = this.#seen;
-    return seen !== undefined && this.#bonds.size >= seen.share && this.#clock.now() - this.#shortAt < SHORT_LASTS_MS;
+    const now = this.#clock.now();
+    // It looks at its share only while it seeks: what that was among others binds it no longer.
+    if (seen === undefined || now - seen.at > SHARE_LASTS_MS) return false;
+    return this.#bonds.size >= seen.share && now - this.#shortAt < SHORT_LASTS_MS;
   }
 
   async #count(bond: Bond, want: number): Promise<ReturnType<typeof standing>> {
