@@ -16,6 +16,8 @@ import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
 const APPEAL_LASTS_MS = 1_000;
 /** Whoever has less than its share says so again within this, as long as that is so. */
 const SHORT_LASTS_MS = 400;
+/** So long a question to the server may take while a session proves its permit: nobody else of this pool can connect meanwhile. */
+const ANSWER_MS = 5_000;
 /** For so long a share that was found is a reason to leave what comes free to others. */
 const SHARE_LASTS_MS = 1_000;
 /** Appeals of others are as good as one's own. */
@@ -176,8 +178,8 @@ export class FleetPermits implements Permits {
     if (pid === undefined) throw this.#pooled();
     bond.hear(this.#keys.channel, (payload) => this.#heard(payload));
     try {
-      const slot = sql.readGrab(await bond.ask(sql.admission(this.#keys, this.#start(), pid)));
-      await bond.fence();
+      const slot = sql.readGrab(await this.#answer(bond.ask(sql.admission(this.#keys, this.#start(), pid))));
+      await this.#answer(bond.fence());
       return slot;
     } catch (error) {
       // A lock there belongs to a session that others use too: two clients were seen to have the same permit.
@@ -189,7 +191,7 @@ export class FleetPermits implements Permits {
   async #seek(bond: Bond, wanted: () => number, signal: AbortSignal): Promise<number | undefined> {
     const since = this.#clock.now();
     const hungry = (): boolean => wanted() > 0 && !signal.aborted;
-    await bond.ask(sql.seeking(this.#keys));
+    await this.#answer(bond.ask(sql.seeking(this.#keys)));
     let waitMs = STARVING_MS;
     while (hungry()) {
       await this.#pause(waitMs, signal);
@@ -209,8 +211,8 @@ export class FleetPermits implements Permits {
   }
 
   async #grab(bond: Bond): Promise<number | undefined> {
-    const slot = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
-    if (slot !== undefined) await bond.ask(sql.foundOne(this.#keys));
+    const slot = sql.readGrab(await this.#answer(bond.ask(sql.another(this.#keys, this.#start()))));
+    if (slot !== undefined) await this.#answer(bond.ask(sql.foundOne(this.#keys)));
     return slot;
   }
 
@@ -224,7 +226,7 @@ export class FleetPermits implements Permits {
   }
 
   async #count(bond: Bond, want: number): Promise<ReturnType<typeof standing>> {
-    const entries = sql.readCensus(await bond.ask(sql.census(this.#keys)));
+    const entries = sql.readCensus(await this.#answer(bond.ask(sql.census(this.#keys))));
     const me = { member: this.#keys.member, held: this.#bonds.size, want };
     const stands = standing(entries, me, this.#terms.limit, this.#terms.floor);
     const { members, share, used } = stands;
@@ -238,7 +240,7 @@ export class FleetPermits implements Permits {
     if (want <= 0 || (held >= share && now - this.#appealAt < APPEALED_MS)) return;
     this.#appealAt = now;
     const appeal = { member: this.#keys.member, want, bare: held === 0, short: held < share, gives };
-    await bond.ask(sql.notice(this.#keys, appealText(appeal)));
+    await this.#answer(bond.ask(sql.notice(this.#keys, appealText(appeal))));
   }
 
   #heard(payload: string): void {
@@ -277,6 +279,16 @@ export class FleetPermits implements Permits {
     this.#givingTimer?.cancel();
     this.#asked = undefined;
     this.pressure = 0;
+  }
+
+  /** A server that answers no more costs this attempt to connect, and not all that come after it. */
+  #answer<T>(asked: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new Error(`the server did not answer within ${ANSWER_MS} ms`));
+      // A loop that was blocked reads first what has come meanwhile.
+      const timer = this.#clock.timer(ANSWER_MS, () => this.#clock.pollPhase(late));
+      asked.then(resolve, reject).finally(() => timer.cancel());
+    });
   }
 
   /** Ends early when a permit has come free. */
