@@ -7,6 +7,8 @@ import type { CensusEntry } from './fleet-sql.ts';
 /** What one that seeks asks of the others. */
 export interface Appeal {
   readonly member: number;
+  /** With the member it names what was said: each session of a pool hears it, and one in a transaction hears it late. */
+  readonly seq: number;
   /** How many permits it could use. */
   readonly want: number;
   /** It has none at all. */
@@ -83,17 +85,33 @@ export function staysOn({ share, held, seekers }: Standing): boolean {
   return held < share || seekers <= CROWD;
 }
 
-export function appealText({ member, want, bare, short, gives }: Appeal): string {
-  return JSON.stringify([member, want, bare ? 2 : short ? 1 : 0, gives]);
+export function appealText({ member, seq, want, bare, short, gives }: Appeal): string {
+  return JSON.stringify([member, seq, want, bare ? 2 : short ? 1 : 0, gives]);
 }
 
-/** What was heard: an appeal, or that a permit has just come free; undefined for anything else. */
-export function readPayload(payload: string): Appeal | 'freed' | undefined {
-  if (payload === FREED) return 'freed';
+/** Says that a permit is about to come free. */
+export function freedText(member: number, seq: number): string {
+  return JSON.stringify([member, seq]);
+}
+
+/** What was heard, and from whom. */
+export interface Heard {
+  readonly member: number;
+  readonly seq: number;
+  /** Undefined: a permit has just come free. */
+  readonly appeal: Appeal | undefined;
+}
+
+/** Undefined for anything else. */
+export function readPayload(payload: string): Heard | undefined {
   try {
-    const [member, want, need, gives] = JSON.parse(payload) as unknown[];
-    if (!areNumbers([member, want, need]) || !Array.isArray(gives) || !gives.every(isGiver)) return undefined;
-    return { member: Number(member), want: Number(want), bare: need === 2, short: Number(need) > 0, gives };
+    const said = JSON.parse(payload) as unknown[];
+    const [member, seq] = said.slice(0, 2).map(Number) as [number, number];
+    if (said.length === 2 && areNumbers(said)) return { member, seq, appeal: undefined };
+    const [, , want, need, gives] = said;
+    if (!areNumbers(said.slice(0, 4)) || !Array.isArray(gives) || !gives.every(isGiver)) return undefined;
+    const appeal = { member, seq, want: Number(want), bare: need === 2, short: Number(need) > 0, gives };
+    return { member, seq, appeal };
   } catch {
     return undefined;
   }
@@ -107,5 +125,3 @@ function isGiver(value: unknown): value is Appeal['gives'][number] {
 function areNumbers(values: readonly unknown[]): boolean {
   return values.every((value) => typeof value === 'number');
 }
-
-export const FREED = 'freed';

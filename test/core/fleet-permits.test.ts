@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ConnectError } from '../../src/contracts/errors.ts';
+import { appealText, freedText } from '../../src/sharing/fleet-rules.ts';
 import { FleetRig } from '../kit/fleet-rig.ts';
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
@@ -311,5 +312,76 @@ test('a server that answers nothing any more costs the session that asks, and no
   one.want(1);
   await rig.clock.advance(10_000);
   assert.equal(one.leases.length, 1);
+  await rig.close();
+});
+
+test('half of what one has goes to another at the next returns, and not one each time that it asks', async () => {
+  const rig = new FleetRig(8);
+  const [one, other] = [rig.add(), rig.add()];
+  one.hungry(16, 20);
+  await rig.clock.advance(500);
+  assert.deepEqual(rig.held(), [8, 0]);
+  other.hungry(16, 20);
+  await rig.clock.advance(50 + 150);
+  assert.deepEqual(rig.held(), [4, 4]);
+  await rig.close();
+});
+
+test('what a session hears after a long transaction, the others having heard it before, is old', async () => {
+  const rig = new FleetRig(8, 2);
+  const [one, other] = [rig.add(), rig.add()];
+  one.want(7);
+  await rig.clock.advance(100);
+  for (const { session } of one.leases.slice(4)) session.begin();
+  other.hungry(6, 20);
+  await rig.clock.advance(3_000);
+  other.stop();
+  one.giveBack(4);
+  await rig.clock.advance(3_000);
+  // Nobody seeks, and the last three of one end their transactions.
+  const held = rig.held();
+  for (const lease of one.leases) {
+    lease.session.commit();
+    await rig.clock.advance(100);
+  }
+  await rig.clock.advance(300);
+  assert.deepEqual(rig.held(), held);
+  assert.equal(one.engine.snapshot().size, held[0]);
+  await rig.close();
+});
+
+test('who is named by one is not forgotten since another, who names somebody else, asks after it', async () => {
+  const rig = new FleetRig(4);
+  const one = rig.add();
+  one.want(4);
+  await rig.clock.advance(50);
+  const [session] = rig.server.sessions;
+  assert.ok(session?.channel);
+  const me = rig.server.memberOf(session);
+  // Two that seek: the first wants two of ours, the other nothing of us in particular.
+  session.tell(appealText({ member: 901, seq: 1, want: 2, bare: true, short: true, gives: [[me, 2, 2]] }));
+  await rig.clock.advance(5);
+  session.tell(appealText({ member: 902, seq: 1, want: 1, bare: true, short: true, gives: [[903, 1, 2]] }));
+  await rig.clock.advance(30);
+  for (let n = 0; n < 4; n += 1) one.engine.acquire().then((lease) => one.leases.push(lease), () => {});
+  one.giveBack(3);
+  await rig.clock.advance(2);
+  assert.equal(one.engine.stats().retired.budget, 2);
+  await rig.close();
+});
+
+test('the first appeal comes after 50 ms though a permit was told free, and had by another, before', async () => {
+  const rig = new FleetRig(2);
+  const [one, other] = [rig.add(), rig.add()];
+  one.want(2);
+  await rig.clock.advance(20);
+  const since = rig.clock.now();
+  other.want(1);
+  await rig.clock.advance(10);
+  const seeker = [...rig.server.sessions].at(-1);
+  seeker?.tell(freedText(900, 1));
+  await rig.clock.advance(90);
+  const first = rig.server.notified[0];
+  assert.ok(first !== undefined && first.at - since < 80, `${first === undefined ? 'none' : first.at - since}`);
   await rig.close();
 });

@@ -78,6 +78,12 @@ export class FleetServer {
     return count;
   }
 
+  /** The number of the member that this session, which has a permit, belongs to. */
+  memberOf(session: FleetSession): number {
+    for (const [key, owners] of this.#shared) if (owners.has(session)) return numberOf(key) - MEMBER;
+    throw new Error('it has no permit');
+  }
+
   driver(line: Line): Driver<FleetSession> {
     const open = ({ signal }: OpenAttempt): Promise<FleetSession> =>
       new Promise((resolve, reject) => {
@@ -212,6 +218,8 @@ export class FleetSession implements Session, Bond {
   fenced = 0;
   /** It does not answer any more, as if the network had swallowed it. */
   mute = false;
+  /** In a transaction, where a session is told nothing: what it would have heard comes afterwards. */
+  #deaf: string[] | undefined;
   readonly #server: FleetServer;
   readonly #line: Line;
   readonly #failing = new Set<(error: Error) => void>();
@@ -246,7 +254,21 @@ export class FleetSession implements Session, Bond {
     };
   }
 
+  begin(): void {
+    this.#deaf = [];
+  }
+
+  commit(): void {
+    const missed = this.#deaf ?? [];
+    this.#deaf = undefined;
+    for (const payload of missed) this.tell(payload);
+  }
+
   tell(payload: string): void {
+    if (this.#deaf !== undefined) {
+      this.#deaf.push(payload);
+      return;
+    }
     if (this.#line.loses()) return;
     this.#server.clock.timer(this.#line.latencyMs(), () =>
       this.#line.deliver(() => this.#gone || this.#hear?.(payload)),
