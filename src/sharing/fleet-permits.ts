@@ -183,23 +183,24 @@ export class FleetPermits implements Permits {
 
   /** This session waits for a permit as long as it is wanted; the permit's number, or undefined. */
   async #seek(bond: Bond, wanted: () => number, signal: AbortSignal): Promise<number | undefined> {
-    const since = this.#clock.now();
     const hungry = (): boolean => wanted() > 0 && !signal.aborted;
     await this.#answer(bond.ask(sql.seeking(this.#keys)));
-    let waitMs = STARVING_MS;
+    let lookAt = this.#clock.now() + STARVING_MS;
     while (hungry()) {
-      await this.#pause(waitMs, signal);
+      await this.#pause(lookAt - this.#clock.now(), signal);
       if (!hungry()) break;
       if (this.#eager > 0) this.#eager -= 1;
       const slot = this.#leaves() ? undefined : await this.#grab(bond);
       if (slot !== undefined) return slot;
+      // Woken since something came free, and another was quicker: a census costs the server more than an attempt.
+      if (this.#clock.now() < lookAt) continue;
       const stands = await this.#count(bond, wanted());
-      if (this.#clock.now() - since >= STARVING_MS) await this.#appeal(bond, wanted(), stands);
+      await this.#appeal(bond, wanted(), stands);
       if (!staysOn(stands)) {
         this.#restUntil = this.#clock.now() + REST_MS * (1 + this.#clock.random());
         break;
       }
-      waitMs = paceMs(stands.seekers) * (0.75 + this.#clock.random() / 2);
+      lookAt = this.#clock.now() + paceMs(stands.seekers) * (0.75 + this.#clock.random() / 2);
     }
     return undefined;
   }

@@ -363,7 +363,11 @@ test('who is named by one is not forgotten since another, who names somebody els
   await rig.clock.advance(5);
   session.tell(appealText({ member: 902, seq: 1, want: 1, bare: true, short: true, gives: [[903, 1, 2]] }));
   await rig.clock.advance(30);
-  for (let n = 0; n < 4; n += 1) one.engine.acquire().then((lease) => one.leases.push(lease), () => {});
+  for (let n = 0; n < 4; n += 1)
+    one.engine.acquire().then(
+      (lease) => one.leases.push(lease),
+      () => {},
+    );
   one.giveBack(3);
   await rig.clock.advance(2);
   assert.equal(one.engine.stats().retired.budget, 2);
