@@ -59,6 +59,8 @@ export interface Member {
   readonly max: number;
   /** How many of its sessions it cannot do without now: those that are not idle, and as many as it keeps warm. */
   needs(): number;
+  /** How many borrowers wait there now. Whoever only keeps warm may have what is free, and takes it from nobody. */
+  waiting?(): number;
   /** Runs `fn` in nobody's asynchronous context, so that what it creates belongs to no borrower (DESIGN B17). */
   detached<T>(fn: () => T): T;
 }

@@ -42,6 +42,7 @@ export function createEngine<S extends Session>(options: CoreOptions<S>): Engine
     clock,
     max: settings.max,
     needs: () => engine.needs,
+    waiting: () => engine.waiting,
     detached: (work) => (ports?.tasks ?? noTasks).detached(work),
   });
   const hooks: Hooks<S> = {

@@ -86,6 +86,11 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     return Math.max(book.living - idle.length, Math.min(floor, book.living));
   }
 
+  /** How many borrowers wait. */
+  get waiting(): number {
+    return this.#house.queue.length;
+  }
+
   acquire(request?: Request): Promise<L> {
     const house = this.#house;
     if (request !== undefined || house.phase !== 'open' || this.#operator.trimmed) return this.#ask(request);

@@ -117,7 +117,7 @@ export class Pool extends Base implements AsyncDisposable {
     const face = new PgEvents(this, warnings, this.name);
     this.#observers = new Observers(warnings, face, this.name);
     const { callSites, dev } = resolved;
-    this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine.needs);
+    this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
     const mode =
       callSites === true || (callSites === 'auto' && dev) ? 'always' : callSites === 'auto' ? 'auto' : 'never';

@@ -36,6 +36,12 @@ export interface SharedPool {
 /** They are made of methods, which do not cross even where the object would. */
 const NEVER: ReadonlySet<string> = new Set(['clock', 'driver', 'logger']);
 
+/** What a budget is told of the pool's engine. */
+interface Needy {
+  readonly needs: number;
+  readonly waiting: number;
+}
+
 export class Sharing {
   readonly permits: LatePermits;
   readonly #given: PoolOptions;
@@ -45,12 +51,19 @@ export class Sharing {
   /** It shares another limit already. */
   readonly #foreign: boolean;
 
-  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, needs: () => number) {
+  constructor({ given, options, settings }: PoolSettings, face: Face, clock: Clock, engine: () => Needy) {
     const { max, name } = settings;
     const { budget } = options;
     this.#given = given;
     this.#face = face;
-    this.#member = { name, clock, max, needs, detached: detachedTasks.detached };
+    this.#member = {
+      name,
+      clock,
+      max,
+      needs: () => engine().needs,
+      waiting: () => engine().waiting,
+      detached: detachedTasks.detached,
+    };
     this.permits = new LatePermits(budget?.join(this.#member));
     this.#budget = budget instanceof ThreadBudget ? budget : undefined;
     this.#foreign = budget !== undefined && this.#budget === undefined;

@@ -24,7 +24,7 @@ export interface Candidate {
 export interface Holding {
   /** Permits that we have and do not give up yet. */
   readonly held: number;
-  /** As many as we cannot spare. */
+  /** As many as we cannot spare, unless we have more than our share. */
   readonly needs: number;
   /** When the last was had. */
   readonly tookAt: number;
@@ -102,13 +102,13 @@ export class FleetGiving {
       this.forget();
       return false;
     }
+    const own = this.#of(asked.appeal);
     if (needed) {
-      const own = this.#of(asked.appeal);
       const over = own === undefined ? 0 : held - own[2];
       if (over <= 0) return false;
       // What cannot be divided evenly goes round, but not at every turn.
       if (over === 1 && !asked.appeal.bare && now - tookAt < HOLD_MS) return false;
-    } else if (!isSpare(heldMs, idleMs) || held <= needs) return false;
+    } else if (!isSpare(heldMs, idleMs) || held <= Math.min(needs, own?.[2] ?? needs)) return false;
     asked.left -= 1;
     this.pressure = Math.max(0, asked.left);
     return true;

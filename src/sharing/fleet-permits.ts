@@ -184,18 +184,23 @@ export class FleetPermits implements Permits {
   /** This session waits for a permit as long as it is wanted; the permit's number, or undefined. */
   async #seek(bond: Bond, wanted: () => number, signal: AbortSignal): Promise<number | undefined> {
     const hungry = (): boolean => wanted() > 0 && !signal.aborted;
-    await this.#answer(bond.ask(sql.seeking(this.#keys)));
+    let told = false;
     let lookAt = this.#clock.now() + STARVING_MS;
     while (hungry()) {
       await this.#pause(lookAt - this.#clock.now(), signal);
       if (!hungry()) break;
       if (this.#eager > 0) this.#eager -= 1;
       const slot = this.#leaves() ? undefined : await this.#grab(bond);
+      if (slot !== undefined && told) await this.#answer(bond.ask(sql.foundOne(this.#keys)));
       if (slot !== undefined) return slot;
       // Woken since something came free, and another was quicker: a census costs the server more than an attempt.
       if (this.#clock.now() < lookAt) continue;
+      if (!told && this.#pressing()) {
+        await this.#answer(bond.ask(sql.seeking(this.#keys)));
+        told = true;
+      }
       const stands = await this.#count(bond, wanted());
-      await this.#appeal(bond, wanted(), stands);
+      if (this.#pressing()) await this.#appeal(bond, wanted(), stands);
       if (!staysOn(stands)) {
         this.#restUntil = this.#clock.now() + REST_MS * (1 + this.#clock.random());
         break;
@@ -206,16 +211,21 @@ export class FleetPermits implements Permits {
   }
 
   async #grab(bond: Bond): Promise<number | undefined> {
-    const slot = sql.readGrab(await this.#answer(bond.ask(sql.another(this.#keys, this.#start()))));
-    if (slot !== undefined) await this.#answer(bond.ask(sql.foundOne(this.#keys)));
-    return slot;
+    return sql.readGrab(await this.#answer(bond.ask(sql.another(this.#keys, this.#start()))));
+  }
+
+  /** Somebody waits here; else it is only to keep warm that we seek, and that takes nothing from anybody. */
+  #pressing(): boolean {
+    return this.#member.waiting?.() !== 0;
   }
 
   /** Who has its share leaves what comes free to those who have not. */
   #leaves(): boolean {
     const now = this.#clock.now();
+    if (now - this.#shortAt >= SHORT_LASTS_MS) return false;
+    if (!this.#pressing()) return true;
     // It looks at its share only while it seeks: what that was among others binds it no longer.
-    if (now - this.#share.at > SHARE_LASTS_MS || now - this.#shortAt >= SHORT_LASTS_MS) return false;
+    if (now - this.#share.at > SHARE_LASTS_MS) return false;
     return this.#bonds.size >= this.#share.count;
   }
 

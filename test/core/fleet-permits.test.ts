@@ -261,16 +261,27 @@ test('a floor that lies idle is given to nobody', async () => {
   await rig.close();
 });
 
-test('what a pool keeps warm it keeps, too', async () => {
+test('what a pool keeps warm it keeps, as far as that is its share; and it asks for nothing only to keep that warm', async () => {
   const rig = new FleetRig(4);
   const [one, other] = [rig.add({ min: 3 }), rig.add()];
   one.want(4);
   await rig.clock.advance(50);
   one.giveBack();
   await rig.clock.advance(2_000);
-  other.want(4);
-  await rig.clock.advance(900);
+  other.want(1);
+  await rig.clock.advance(2_000);
   assert.deepEqual(rig.held(), [3, 1]);
+  other.want(3);
+  await rig.clock.advance(2_000);
+  assert.deepEqual(rig.held(), [2, 2]);
+  other.giveBack();
+  await rig.clock.advance(10);
+  other.giveBack();
+  await rig.clock.advance(500);
+  const said = rig.server.notified.length;
+  await rig.clock.advance(5_000);
+  assert.equal(rig.server.notified.length, said);
+  assert.equal(other.engine.snapshot().idle + one.engine.snapshot().idle, 4);
   await rig.close();
 });
 
@@ -388,4 +399,71 @@ test('the first appeal comes after 50 ms though a permit was told free, and had 
   const first = rig.server.notified[0];
   assert.ok(first !== undefined && first.at - since < 80, `${first === undefined ? 'none' : first.at - since}`);
   await rig.close();
+});
+
+test('whatever happens in whatever order, nobody is lent a session without a permit of its own, and everybody is served in the end', async (t) => {
+  const seed = Number(process.env.OXBOW_FLEET_SEED ?? Math.floor(Math.random() * 1e9));
+  t.diagnostic(`seed ${seed} (OXBOW_FLEET_SEED)`);
+  for (let run = 0; run < 12; run += 1) {
+    const limit = 2 + (run % 6);
+    const rig = new FleetRig(limit, seed + run);
+    const { clock, server } = rig;
+    const chance = (one: number): boolean => clock.random() < one;
+    const some = (below: number): number => Math.floor(clock.random() * below);
+    const line = { latencyMs: () => 0.2 + 5 * clock.random(), loses: () => chance(0.1) };
+    const members = Array.from({ length: 2 + (run % 4) }, () => rig.add({ max: 1 + some(6), min: some(2), line }));
+    for (let step = 0; step < 150; step += 1) {
+      const member = members[some(members.length)];
+      assert.ok(member);
+      const { engine, leases } = member;
+      const what = some(9);
+      if (what < 3) member.want(1 + some(4));
+      else if (what < 6) member.giveBack(1 + some(4));
+      else if (what === 6) {
+        const victim = [...server.sessions][some(server.sessions.size)];
+        if (victim !== undefined && chance(0.5)) victim.kill();
+      } else if (what === 7) await Promise.race([engine.trim(0), clock.advance(0)]);
+      else if (chance(0.1)) server.restart();
+      await clock.advance(30 * clock.random());
+      const where = `run ${run}, step ${step}`;
+      for (const { leases: held } of members)
+        for (const { session } of held) {
+          if (session.status === 'lost') continue;
+          assert.equal(server.permitsOf(session), 1, `${where}: a session that is lent has one permit`);
+        }
+      assert.ok(server.granted <= limit, where);
+      assert.ok(server.sessions.size <= limit + members.length, `${where}: ${server.sessions.size} sessions`);
+      void leases;
+    }
+    for (const member of members) member.giveBack();
+    await clock.advance(1_000);
+    for (const member of members) member.giveBack();
+    for (const member of members) {
+      member.giveBack();
+      const asked = member.engine.acquire({ acquireTimeoutMs: 5_000 });
+      let served = false;
+      asked.then(
+        (lease) => {
+          served = true;
+          lease.release();
+        },
+        () => {},
+      );
+      for (let ms = 0; ms < 5_000 && !served; ms += 10) {
+        await clock.advance(10);
+        // What was asked for before comes first.
+        for (const one of members) one.giveBack();
+      }
+      const where = rig.members.map(({ engine }) => {
+        const { size, idle, lent, opening, closing, waiting, max, budget } = engine.snapshot();
+        return { size, idle, lent, opening, closing, waiting, max, held: budget?.held };
+      });
+      assert.ok(
+        served,
+        `run ${run}: everybody is served: ${JSON.stringify(where)}, limit ${limit}, ${JSON.stringify(server.notified.slice(-5))} now ${clock.now()}`,
+      );
+    }
+    await rig.close();
+    assert.deepEqual([clock.pendingTimers, server.sessions.size, server.granted], [0, 0, 0], `run ${run}`);
+  }
 });

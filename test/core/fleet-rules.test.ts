@@ -2,7 +2,15 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Appeal, appealText, paceMs, readPayload, standing, staysOn } from '../../src/sharing/fleet-rules.ts';
+import {
+  type Appeal,
+  appealText,
+  freedText,
+  paceMs,
+  readPayload,
+  standing,
+  staysOn,
+} from '../../src/sharing/fleet-rules.ts';
 import * as sql from '../../src/sharing/fleet-sql.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 
