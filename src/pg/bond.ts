@@ -2,7 +2,7 @@
 // be done again after a reset; which permits there are and who gets them is the budget's.
 
 import type pg from 'pg';
-import type { Bond } from '../contracts/driver.ts';
+import type { Bond, Condemnation } from '../contracts/driver.ts';
 import { AS_TEXT } from './as-text.ts';
 import { internals } from './shapes.ts';
 import { step } from './steps.ts';
@@ -17,12 +17,19 @@ const CHECK_MS = 500;
 const FENCE = `SELECT CASE WHEN pg_catalog.current_setting('client_connection_check_interval', true) = '0'
   THEN pg_catalog.set_config('client_connection_check_interval', '${CHECK_MS}', false) END`;
 
+/** What takes a permit away, or has the session hear nothing more. A function that does so inside is out of sight. */
+const LOSES = /\bpg_advisory_unlock_all\b|\bdiscard\s+all\b|\bunlisten\s*\*/i;
+
+const UNDONE =
+  'a borrower unlocked all advisory locks, or ended all that it listens to: with them goes the permit of the budget';
+
 export class PgBond implements Bond {
   farewell: (() => string | undefined) | undefined = undefined;
   renew: (() => Promise<void>) | undefined = undefined;
   readonly pid: number | undefined;
   readonly #client: pg.Client;
   #fenced = false;
+  #undone = false;
 
   /** `pid` is the server process's own, as far as it is known. */
   constructor(client: pg.Client, pid: number | undefined) {
@@ -33,6 +40,17 @@ export class PgBond implements Bond {
   /** The process that the session's key names: another one than `pid` behind a pooler. */
   get keyPid(): number | undefined {
     return internals(this.#client).processID ?? undefined;
+  }
+
+  /** A statement is sent. */
+  sending(text: string): void {
+    // Nobody but its borrower, or a reset, sends anything between these.
+    if (this.renew !== undefined && !this.#undone) this.#undone = LOSES.test(text);
+  }
+
+  /** Its borrower took away what the budget has on the server: to be replaced, since another may have that by now. */
+  get condemnation(): Condemnation | undefined {
+    return this.#undone ? { why: UNDONE, others: 'keep' } : undefined;
   }
 
   async fence(): Promise<void> {
@@ -76,5 +94,6 @@ export class PgBond implements Bond {
   async renewed(): Promise<void> {
     if (this.#fenced) await step('query', this.fence());
     if (this.renew !== undefined) await step('query', this.renew());
+    this.#undone = false;
   }
 }
