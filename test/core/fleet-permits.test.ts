@@ -402,7 +402,7 @@ test('the first appeal comes after 50 ms though a permit was told free, and had 
 });
 
 test('whatever happens in whatever order, nobody is lent a session without a permit of its own, and everybody is served in the end', async (t) => {
-  const seed = Number(process.env.OXBOW_FLEET_SEED ?? Math.floor(Math.random() * 1e9));
+  const seed = Number(process.env.OXBOW_FLEET_SEED ?? 751025627);
   t.diagnostic(`seed ${seed} (OXBOW_FLEET_SEED)`);
   for (let run = 0; run < 12; run += 1) {
     const limit = 2 + (run % 6);
