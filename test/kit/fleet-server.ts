@@ -25,7 +25,6 @@ interface Notified {
 type Row = (string | null)[];
 
 const MEMBER = 2 ** 30;
-const UNSIGNED = 2 ** 32;
 
 export class FleetServer {
   readonly clock: Clock;
@@ -59,11 +58,9 @@ export class FleetServer {
   }
 
   /** The permits taken now. */
-  get granted(): number {
-    let count = 0;
-    for (const key of this.#alone.keys()) if (isSlot(key)) count += 1;
-    return count;
-  }
+  granted = 0;
+  /** Told of each permit that is taken, by its number. */
+  onTaken: ((slot: number) => void) | undefined = undefined;
 
   get seekers(): number {
     let count = 0;
@@ -73,9 +70,7 @@ export class FleetServer {
 
   /** How many permits this session has. */
   permitsOf(session: FleetSession): number {
-    let count = 0;
-    for (const [key, owner] of this.#alone) if (owner === session && isSlot(key)) count += 1;
-    return count;
+    return session.slots.size;
   }
 
   /** The number of the member that this session, which has a permit, belongs to. */
@@ -115,6 +110,8 @@ export class FleetServer {
   forget(session: FleetSession): void {
     session.channel = undefined;
     for (const [key, owner] of this.#alone) if (owner === session) this.#alone.delete(key);
+    this.granted -= session.slots.size;
+    session.slots.clear();
     for (const owners of this.#shared.values()) owners.delete(session);
   }
 
@@ -137,7 +134,6 @@ export class FleetServer {
         if (this.#take(session, `${lockClass}:${candidate}`)) slot = candidate;
       }
       if (slot !== undefined) this.#share(session, `${lockClass}:${member?.[2]}`);
-      this.mostGranted = Math.max(this.mostGranted, this.granted);
       return [[slot === undefined ? null : String(slot), slot === undefined ? null : 't']];
     }
     const unlock = /pg_advisory_unlock\((-?\d+), (-?\d+)\)/.exec(text);
@@ -159,7 +155,15 @@ export class FleetServer {
 
   #take(session: FleetSession, key: string): boolean {
     const owner = this.#alone.get(key);
-    if (owner === undefined) this.#alone.set(key, session);
+    if (owner === undefined) {
+      this.#alone.set(key, session);
+      if (isSlot(key)) {
+        this.granted += 1;
+        this.mostGranted = Math.max(this.mostGranted, this.granted);
+        session.slots.add(numberOf(key));
+        this.onTaken?.(numberOf(key));
+      }
+    }
     return owner === undefined || owner === session;
   }
 
@@ -183,14 +187,13 @@ export class FleetServer {
   #census(): Row[] {
     this.asked.census += 1;
     const rows: Row[] = [];
-    const withSlot = new Map<FleetSession, number>();
-    for (const [key, owner] of this.#alone) {
-      if (isSlot(key)) withSlot.set(owner, (withSlot.get(owner) ?? 0) + 1);
+    for (const key of this.#alone.keys()) {
+      if (isSlot(key)) continue;
       else rows.push([String(-1 - numberOf(key)), '0', '1']);
     }
     for (const [key, owners] of this.#shared) {
       let held = 0;
-      for (const owner of owners.keys()) held += withSlot.get(owner) ?? 0;
+      for (const owner of owners.keys()) held += owner.slots.size;
       if (held > 0) rows.push([String(numberOf(key) - MEMBER), String(held), '0']);
     }
     return rows;
@@ -203,7 +206,7 @@ function numberOf(key: string): number {
 
 function isSlot(key: string): boolean {
   const n = numberOf(key);
-  return n >= 0 && n < MEMBER && n < UNSIGNED;
+  return n >= 0 && n < MEMBER;
 }
 
 export class FleetSession implements Session, Bond {
@@ -212,6 +215,8 @@ export class FleetSession implements Session, Bond {
   readonly pid: number | undefined;
   readonly keyPid: number;
   readonly backend: number;
+  /** The permits it has. */
+  readonly slots = new Set<number>();
   channel: string | undefined;
   farewell: (() => string | undefined) | undefined = undefined;
   renew: (() => Promise<void>) | undefined = undefined;
@@ -221,7 +226,8 @@ export class FleetSession implements Session, Bond {
   /** In a transaction, where a session is told nothing: what it would have heard comes afterwards. */
   #deaf: string[] | undefined;
   readonly #server: FleetServer;
-  readonly #line: Line;
+  /** Whose it is. */
+  readonly line: Line;
   readonly #failing = new Set<(error: Error) => void>();
   #onLost: ((error: Error) => void) | undefined;
   #hear: ((payload: string) => void) | undefined;
@@ -229,7 +235,7 @@ export class FleetSession implements Session, Bond {
 
   constructor(server: FleetServer, line: Line, pid: number, backend: number) {
     this.#server = server;
-    this.#line = line;
+    this.line = line;
     this.pid = undefined;
     this.keyPid = pid;
     this.backend = backend;
@@ -269,9 +275,9 @@ export class FleetSession implements Session, Bond {
       this.#deaf.push(payload);
       return;
     }
-    if (this.#line.loses()) return;
-    this.#server.clock.timer(this.#line.latencyMs(), () =>
-      this.#line.deliver(() => this.#gone || this.#hear?.(payload)),
+    if (this.line.loses()) return;
+    this.#server.clock.timer(this.line.latencyMs(), () =>
+      this.line.deliver(() => this.#gone || this.#hear?.(payload)),
     );
   }
 
@@ -306,9 +312,9 @@ export class FleetSession implements Session, Bond {
     if (this.#gone) return;
     this.status = 'lost';
     await new Promise<void>((resolve) => {
-      this.#server.clock.timer(this.#line.latencyMs(), () => {
+      this.#server.clock.timer(this.line.latencyMs(), () => {
         this.#end(new Error('destroyed'));
-        this.#line.deliver(resolve);
+        this.line.deliver(resolve);
       });
     });
   }
@@ -319,13 +325,13 @@ export class FleetSession implements Session, Bond {
     this.status = 'lost';
     const error = Object.assign(new Error('terminating connection'), { code: '57P01' });
     this.#end(error);
-    if (told) this.#line.deliver(() => this.#onLost?.(error));
+    if (told) this.line.deliver(() => this.#onLost?.(error));
   }
 
   #end(error: Error): void {
     this.#gone = true;
     this.#server.ended(this);
-    for (const fail of this.#failing) this.#line.deliver(() => fail(error));
+    for (const fail of this.#failing) this.line.deliver(() => fail(error));
     this.#failing.clear();
   }
 
@@ -334,7 +340,7 @@ export class FleetSession implements Session, Bond {
     return new Promise((resolve, reject) => {
       if (this.#gone) return reject(new Error('the session has ended'));
       this.#failing.add(reject);
-      this.#server.clock.timer(this.#line.latencyMs(), () => {
+      this.#server.clock.timer(this.line.latencyMs(), () => {
         if (this.#gone || this.mute) return;
         let done: T;
         try {
@@ -343,9 +349,9 @@ export class FleetSession implements Session, Bond {
           reject(error);
           return;
         }
-        this.#server.clock.timer(this.#line.latencyMs(), () => {
+        this.#server.clock.timer(this.line.latencyMs(), () => {
           this.#failing.delete(reject);
-          if (!this.#gone) this.#line.deliver(() => resolve(done));
+          if (!this.#gone) this.line.deliver(() => resolve(done));
         });
       });
     });
