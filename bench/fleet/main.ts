@@ -34,8 +34,14 @@ const lines: [string, string][] = [
   ['most sessions', `${f.mostSessions}; at most ${f.mostUnproven} without a permit in one process`],
   ['granted, lent while wanted', `${percent(f.granted)}, ${percent(f.lent)}`],
   ['uses, failures', `${f.ops}, ${f.failures}`],
-  ["Jain's index of the hungry", `${f.jain.toFixed(3)} (least ${f.opsOfHungry.least}, median ${f.opsOfHungry.median}, most ${f.opsOfHungry.most})`],
-  ['permit of a crashed one used again', `p50 ${f.rebalanceMs.p50} ms, p99 ${f.rebalanceMs.p99} ms (${f.rebalanceMs.count})`],
+  [
+    "Jain's index of the hungry",
+    `${f.jain.toFixed(3)} (least ${f.opsOfHungry.least}, median ${f.opsOfHungry.median}, most ${f.opsOfHungry.most})`,
+  ],
+  [
+    'permit of a crashed one used again',
+    `p50 ${f.rebalanceMs.p50} ms, p99 ${f.rebalanceMs.p99} ms (${f.rebalanceMs.count})`,
+  ],
   ['nine tenths back after a restart', f.restartMs === undefined ? '-' : `${Math.round(f.restartMs)} ms`],
   ['statements a second', `${total.toFixed(0)}: ${statements.map(([kind, count]) => `${kind} ${count}`).join(', ')}`],
   ['… for each process', (total / processes).toFixed(2)],

@@ -64,7 +64,12 @@ export async function simulate(options: SimulationOptions): Promise<Figures> {
   };
   const fleet: (SimulatedProcess | undefined)[] = [];
   const dead: SimulatedProcess[] = [];
-  for (let index = 0; index < processes; index += 1) world.timer(1_000 * world.random(), () => void (fleet[index] = begun(index)));
+  const beginIn = (ms: number, index: number): void => {
+    world.timer(ms, () => {
+      fleet[index] = begun(index);
+    });
+  };
+  for (let index = 0; index < processes; index += 1) beginIn(1_000 * world.random(), index);
   const living = (): SimulatedProcess[] => fleet.filter((one) => one !== undefined);
   let [crashes, pauses] = [0, 0];
   const freedAt = new Map<number, number>();
@@ -84,7 +89,7 @@ export async function simulate(options: SimulationOptions): Promise<Figures> {
   // What came before is the start of 200 processes, and nothing of the steady state.
   const asked = { ...server.asked };
   const [notifiedBefore, deliveredBefore] = [server.asked.notify, server.delivered];
-  for (let sample = 0; world.now() < endMs; sample += 1) {
+  while (world.now() < endMs) {
     await world.run(SAMPLE_MS);
     if (storms) {
       for (const [index, one] of fleet.entries()) {
@@ -96,7 +101,7 @@ export async function simulate(options: SimulationOptions): Promise<Figures> {
           for (const slot of one.crash()) if (busy) freedAt.set(slot, world.now());
           dead.push(one);
           fleet[index] = undefined;
-          world.timer(1_000 + 2_000 * world.random(), () => void (fleet[index] = begun(index)));
+          beginIn(1_000 + 2_000 * world.random(), index);
         } else if (world.random() < SAMPLE_MS / 120_000) {
           pauses += 1;
           one.clock.sleep(1_000 + 4_000 * world.random());

@@ -106,8 +106,9 @@ export class FleetGiving {
     if (needed) {
       const over = own === undefined ? 0 : held - own[2];
       if (over <= 0) return false;
-      // What cannot be divided evenly goes round, but not at every turn.
-      if (over === 1 && !asked.appeal.bare && now - tookAt < HOLD_MS) return false;
+      // What cannot be divided evenly goes round, but not at every turn; nor does the last one, where there are more members than permits.
+      const urgent = over > 1 || (asked.appeal.bare && held > 1);
+      if (!urgent && now - tookAt < HOLD_MS) return false;
     } else if (!isSpare(heldMs, idleMs) || held <= Math.min(needs, own?.[2] ?? needs)) return false;
     asked.left -= 1;
     this.pressure = Math.max(0, asked.left);

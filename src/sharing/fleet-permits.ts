@@ -9,7 +9,7 @@ import type { Bond, Session } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
 import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
 import { FleetGiving } from './fleet-giving.ts';
-import { appealText, freedText, paceMs, REST_MS, readPayload, standing, staysOn } from './fleet-rules.ts';
+import { appealText, freedText, paceMs, readPayload, restMs, standing, staysOn, wakes } from './fleet-rules.ts';
 import * as sql from './fleet-sql.ts';
 import { STARVING_MS } from './patience.ts';
 
@@ -66,7 +66,7 @@ export class FleetPermits implements Permits {
   #appealAt = -Infinity;
   /** What we may have, by our own census or by who asked us for what is above it. */
   #share = { at: -Infinity, count: 0 };
-  #seen: { readonly at: number; readonly members: number; readonly used: number } | undefined;
+  #seen: { readonly at: number; readonly members: number; readonly seekers: number; readonly used: number } | undefined;
 
   constructor(terms: FleetTerms, member: Member) {
     this.#terms = terms;
@@ -202,7 +202,7 @@ export class FleetPermits implements Permits {
       const stands = await this.#count(bond, wanted());
       if (this.#pressing()) await this.#appeal(bond, wanted(), stands);
       if (!staysOn(stands)) {
-        this.#restUntil = this.#clock.now() + REST_MS * (1 + this.#clock.random());
+        this.#restUntil = this.#clock.now() + restMs(stands.seekers) * (1 + this.#clock.random());
         break;
       }
       lookAt = this.#clock.now() + paceMs(stands.seekers) * (0.75 + this.#clock.random() / 2);
@@ -219,6 +219,12 @@ export class FleetPermits implements Permits {
     return this.#member.waiting?.() !== 0;
   }
 
+  /** How many seek, as far as it was seen lately. */
+  #crowd(): number {
+    const seen = this.#seen;
+    return seen === undefined || this.#clock.now() - seen.at > SEEN_LASTS_MS ? 0 : seen.seekers;
+  }
+
   /** Who has its share leaves what comes free to those who have not. */
   #leaves(): boolean {
     const now = this.#clock.now();
@@ -232,10 +238,11 @@ export class FleetPermits implements Permits {
   async #count(bond: Bond, want: number): Promise<ReturnType<typeof standing>> {
     const entries = sql.readCensus(await this.#answer(bond.ask(sql.census(this.#keys))));
     const me = { member: this.#keys.member, held: this.#bonds.size, want };
-    const stands = standing(entries, me, this.#terms.limit, this.#terms.floor);
-    const { members, share, used } = stands;
+    const turn = Math.floor(this.#clock.random() * sql.MEMBERS);
+    const stands = standing(entries, me, this.#terms.limit, this.#terms.floor, turn);
+    const { members, seekers, share, used } = stands;
     const at = this.#clock.now();
-    this.#seen = { at, members, used };
+    this.#seen = { at, members, seekers, used };
     this.#share = { at, count: share };
     return stands;
   }
@@ -257,6 +264,8 @@ export class FleetPermits implements Permits {
     if (appeal === undefined) {
       // What we give ourselves was counted when we did.
       if (!own) this.#giving.freed();
+      // A permit that is told free is for one: had all of a crowd looked for it, the server would have little else to do.
+      if (!wakes(this.#crowd(), this.#clock.random())) return;
       this.#restUntil = -Infinity;
       this.#look();
       this.#eager = FREED_LOOKS;

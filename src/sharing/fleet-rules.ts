@@ -34,17 +34,19 @@ export interface Standing {
 
 /**
  * How `me` stands, by a census that may be a moment old. Whoever seeks could use any number, whoever does not is taken to need what it has.
- * What cannot be divided evenly goes to who has least.
+ * What cannot be divided evenly goes to who has least; between equals `turn`, any number, decides: were it always the same order, it would
+ * always be the same ones who give.
  */
 export function standing(
   census: readonly CensusEntry[],
   me: { readonly member: number; readonly held: number; readonly want: number },
   limit: number,
   floor: number,
+  turn: number,
 ): Standing {
   const others = census.filter(({ member }) => member !== me.member);
   const all = [...others, { member: me.member, held: me.held, seeks: true }].sort(
-    (one, other) => one.held - other.held || one.member - other.member,
+    (one, other) => one.held - other.held || lot(one.member, turn) - lot(other.member, turn),
   );
   const claims = all.map(({ member, held, seeks }) => ({
     demand: member === me.member ? held + me.want : seeks ? limit : held,
@@ -71,6 +73,10 @@ export function standing(
   return { share, held: me.held, members: all.length, seekers, used, gives };
 }
 
+function lot(member: number, turn: number): number {
+  return Math.imul(member ^ turn, 0x9e3779b1) >>> 0;
+}
+
 /** How often a seeker tries again by itself, in milliseconds: with many of them the server has no more to do than with a few. */
 export function paceMs(seekers: number): number {
   return Math.max(200, 20 * seekers);
@@ -78,8 +84,20 @@ export function paceMs(seekers: number): number {
 
 /** With so many seekers one that has its share does not stay: it comes back after a while. */
 const CROWD = 8;
-/** And so long it stays away, in milliseconds. */
-export const REST_MS = 1_000;
+const REST_MS = 1_000;
+/** A few seekers all look for a permit that was told free; of more, so many do on average, and the next one's turn is not far. */
+const FEW = 4;
+const WOKEN = 2;
+
+/** How long such a one stays away, in milliseconds, at least. */
+export function restMs(seekers: number): number {
+  return Math.max(REST_MS, paceMs(seekers));
+}
+
+/** Whether one of `seekers` looks for a permit that was told free; `chance` is a random number below 1. */
+export function wakes(seekers: number, chance: number): boolean {
+  return seekers <= FEW || chance * seekers < WOKEN;
+}
 
 export function staysOn({ share, held, seekers }: Standing): boolean {
   return held < share || seekers <= CROWD;

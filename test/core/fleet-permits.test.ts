@@ -180,6 +180,20 @@ test('an odd one goes round, but not at every turn', async () => {
   await rig.close();
 });
 
+test('with more members than permits they go round, each for a second or so', async () => {
+  const rig = new FleetRig(4, 3);
+  for (let n = 0; n < 6; n += 1) rig.add();
+  for (const member of rig.members) member.hungry(3, 10);
+  await rig.clock.advance(2_000);
+  const before = rig.members.map(({ engine, ops }) => [engine.stats().connects, ops] as const);
+  await rig.clock.advance(20_000);
+  const done = rig.members.map(({ ops }, at) => ops - (before[at]?.[1] ?? 0));
+  const connects = sum(rig.members.map(({ engine }, at) => engine.stats().connects - (before[at]?.[0] ?? 0)));
+  assert.ok(Math.min(...done) > (0.6 * sum(done)) / 6, String(done));
+  assert.ok(connects < 20 * 5, `${connects} connects in 20 s`);
+  await rig.close();
+});
+
 test('whoever has its share leaves what comes free to one that has less', async () => {
   const rig = new FleetRig(4, 7);
   const [one, two, other] = [rig.add(), rig.add(), rig.add()];

@@ -8,8 +8,10 @@ import {
   freedText,
   paceMs,
   readPayload,
+  restMs,
   standing,
   staysOn,
+  wakes,
 } from '../../src/sharing/fleet-rules.ts';
 import * as sql from '../../src/sharing/fleet-sql.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -18,13 +20,14 @@ const ME = 1;
 const stands = (
   held: number,
   others: readonly (readonly [member: number, held: number, seeks?: boolean])[],
-  { limit = 8, want = 10, floor = 0 } = {},
+  { limit = 8, want = 10, floor = 0, turn = 0 } = {},
 ) =>
   standing(
     others.map(([member, has, seeks = false]) => ({ member, held: has, seeks })),
     { member: ME, held, want },
     limit,
     floor,
+    turn,
   );
 
 test('a member alone may have everything it can use', () => {
@@ -82,6 +85,25 @@ test('nobody is told to give what it needs itself: whoever has less than an even
   assert.deepEqual(gives, [[3, 3, 3]]);
 });
 
+test('of several who have the same, it is not always the same one that gives', () => {
+  const others = [2, 3, 4, 5].map((member) => [member, 1, true] as const);
+  const givers = new Set<number | undefined>();
+  for (let turn = 0; turn < 1e9; turn += 12_345_678) givers.add(stands(0, others, { limit: 4, turn }).gives[0]?.[0]);
+  assert.deepEqual([...givers].toSorted(), [2, 3, 4, 5]);
+});
+
+test('of a few all look for a permit that was told free, of many two on average', () => {
+  for (const chance of [0, 0.5, 0.999]) assert.equal(wakes(4, chance), true);
+  for (const seekers of [10, 100, 1_000]) {
+    const woken = Array.from({ length: 1_000 }, (_, n) => wakes(seekers, n / 1_000)).filter(Boolean).length;
+    assert.ok(Math.abs((woken * seekers) / 1_000 - 2) <= 1, `${woken} of 1000`);
+  }
+});
+
+test('the larger the crowd, the longer those stay away who have their share', () => {
+  assert.deepEqual([9, 50, 200].map(restMs), [1_000, 1_000, 4_000]);
+});
+
 test('a few seekers try five times a second each; with many all of them together try at most fifty times a second', () => {
   assert.equal(paceMs(1), 200);
   for (const seekers of [10, 50, 200, 1_000]) assert.ok((seekers * 1_000) / paceMs(seekers) <= 50, String(seekers));
@@ -111,6 +133,7 @@ test('an appeal to any number of members stays below what NOTIFY can carry', () 
     many.map(([member, held, seeks]) => ({ member, held, seeks })),
     { member: ME, held: 0, want: 10_000 },
     10_000,
+    0,
     0,
   );
   assert.ok(appealText({ member: 2 ** 30 - 1, seq: 1e9, want: 10_000, bare: true, short: true, gives }).length < 8_000);

@@ -276,9 +276,7 @@ export class FleetSession implements Session, Bond {
       return;
     }
     if (this.line.loses()) return;
-    this.#server.clock.timer(this.line.latencyMs(), () =>
-      this.line.deliver(() => this.#gone || this.#hear?.(payload)),
-    );
+    this.#server.clock.timer(this.line.latencyMs(), () => this.line.deliver(() => this.#gone || this.#hear?.(payload)));
   }
 
   onLost(listener: (error: Error) => void): void {
