@@ -1,4 +1,4 @@
-// node build/bench/fleet/main.js [--seconds 60] [--seed N] [--processes 200] [--limit 100] [--hungry 120] [--max 10] [--calm]
+// node build/bench/fleet/main.js [--seconds 60] [--seed N] [--processes 200] [--limit 100] [--hungry 120] [--max 10] [--calm] [--json]
 // Simulates a fleet and prints what it did. Exits with 1 if something was seen that must never be.
 
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     hungry: { type: 'string', default: '120' },
     max: { type: 'string', default: '10' },
     calm: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
   },
 });
 const [processes, limit, hungry, max] = [values.processes, values.limit, values.hungry, values.max].map(Number) as [
@@ -48,6 +49,7 @@ const lines: [string, string][] = [
   ['connects a second', String(f.connectsPerS)],
   ['notifies a second', `${f.notifiesPerS}, delivered ${f.deliveredPerS} times`],
 ];
-for (const [what, value] of lines) console.log(`${what.padEnd(36)}${value}`);
-for (const what of f.wrong) console.log(`WRONG: ${what}`);
+if (values.json) console.log(JSON.stringify(f));
+else for (const [what, value] of lines) console.log(`${what.padEnd(36)}${value}`);
+for (const what of f.wrong) console.error(`WRONG: ${what}`);
 process.exitCode = f.wrong.length === 0 ? 0 : 1;

@@ -10,7 +10,7 @@ import { ProcessClock, type WorldClock } from './clock.ts';
 export type Appetite = 'hungry' | 'bursty' | 'idle';
 
 /** How long a connection is used, on average, in milliseconds. */
-const USE_MS = 25;
+const USE_MS = 50;
 const TASKS = 8;
 
 export interface Terms {
