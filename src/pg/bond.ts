@@ -2,7 +2,7 @@
 // be done again after a reset; which permits there are and who gets them is the budget's.
 
 import type pg from 'pg';
-import type { Bond } from '../contracts/driver.ts';
+import type { Bond, Condemnation } from '../contracts/driver.ts';
 import { AS_TEXT } from './as-text.ts';
 import { internals } from './shapes.ts';
 import { step } from './steps.ts';
@@ -20,12 +20,19 @@ const FENCE = `SELECT CASE WHEN pg_catalog.current_setting('client_connection_ch
 /** A SQLSTATE, and not one that speaks of the connection itself. Told by no severity: that is in the server's language. */
 const REFUSED = /^(?!08|57P)(?=.*\d)[0-9A-Z]{5}$/;
 
+/** What takes a permit away, or has the session hear nothing more. A function that does so inside is out of sight. */
+const LOSES = /\bpg_advisory_unlock_all\b|\bdiscard\s+all\b|\bunlisten\s*\*/i;
+
+const UNDONE =
+  'a borrower unlocked all advisory locks, or ended all that it listens to: with them goes the permit of the budget';
+
 export class PgBond implements Bond {
   farewell: (() => string | undefined) | undefined = undefined;
   renew: (() => Promise<void>) | undefined = undefined;
   readonly pid: number | undefined;
   readonly #client: pg.Client;
   #fenced = false;
+  #undone = false;
 
   /** `pid` is the server process's own, as far as it is known. */
   constructor(client: pg.Client, pid: number | undefined) {
@@ -36,6 +43,17 @@ export class PgBond implements Bond {
   /** The process that the session's key names: another one than `pid` behind a pooler. */
   get keyPid(): number | undefined {
     return internals(this.#client).processID ?? undefined;
+  }
+
+  /** A statement is sent. */
+  sending(text: string): void {
+    // Nobody but its borrower, or a reset, sends anything between these.
+    if (this.renew !== undefined && !this.#undone) this.#undone = LOSES.test(text);
+  }
+
+  /** Its borrower took away what the budget has on the server: to be replaced, since another may have that by now. */
+  get condemnation(): Condemnation | undefined {
+    return this.#undone ? { why: UNDONE, others: 'keep' } : undefined;
   }
 
   async fence(): Promise<void> {
@@ -80,5 +98,6 @@ export class PgBond implements Bond {
   async renewed(): Promise<void> {
     if (this.#fenced) await step('query', this.fence());
     if (this.renew !== undefined) await step('query', this.renew());
+    this.#undone = false;
   }
 }

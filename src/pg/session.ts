@@ -118,7 +118,7 @@ export class PgSession implements Session {
   }
 
   get condemned(): Condemnation | undefined {
-    return this.#verdict.condemnation;
+    return this.#verdict.condemnation ?? this.#bond?.condemnation;
   }
 
   get dirty(): boolean | undefined {
@@ -140,7 +140,7 @@ export class PgSession implements Session {
     // Ended or cut by its borrower a moment ago: pg hears of it later.
     if (this.#ended || !this.#connection.stream.writable) return 'lost';
     if (inside.readyForQuery !== true || this.#outstanding.queued > 0 || this.settling !== undefined) return 'busy';
-    return this.#verdict.condemnation === undefined ? this.#atRest : 'condemned';
+    return this.condemned === undefined ? this.#atRest : 'condemned';
   }
 
   get lastStatement(): string | undefined {
@@ -343,6 +343,7 @@ export class PgSession implements Session {
   #noted(text: string): void {
     this.#statement = text;
     this.#watch?.sending(text);
+    this.#bond?.sending(text);
     // What is given to a dead socket is not sent; that it is dead shows a turn later.
     if (this.#connection.stream.writable) this.sent += 1;
   }

@@ -8,18 +8,21 @@ import type { Clock, Timer } from '../contracts/clock.ts';
 import type { Bond, Session } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
 import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
-import { type Appeal, appealText, FREED, paceMs, REST_MS, readPayload, standing, staysOn } from './fleet-rules.ts';
+import { FleetGiving } from './fleet-giving.ts';
+import { appealText, freedText, paceMs, readPayload, restMs, standing, staysOn, wakes } from './fleet-rules.ts';
 import * as sql from './fleet-sql.ts';
-import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
+import { STARVING_MS } from './patience.ts';
 
-/** What was asked for so long ago has been asked for again, or is wanted no more. */
-const APPEAL_LASTS_MS = 1_000;
 /** Whoever has less than its share says so again within this, as long as that is so. */
 const SHORT_LASTS_MS = 400;
+/** So long a question to the server may take while a session proves its permit: nobody else of this pool can connect meanwhile. */
+const ANSWER_MS = 5_000;
+/** For so long a share that was found is a reason to leave what comes free to others. */
+const SHARE_LASTS_MS = 1_000;
+/** And for so long it is worth telling, with what else was seen. */
+const SEEN_LASTS_MS = 5_000;
 /** Appeals of others are as good as one's own. */
 const APPEALED_MS = 150;
-/** Those who could give the same do not all do so at once: each waits for a part of this, and hears whether another was quicker. */
-const GIVING_SPREAD_MS = 20;
 /**
  * A permit is told free before its session is gone, which takes the server a moment. It is looked for after part of this, then after
  * twice as long, and so on: each seeker begins at another time.
@@ -39,7 +42,6 @@ interface Wait {
 }
 
 export class FleetPermits implements Permits {
-  pressure = 0;
   readonly #terms: FleetTerms;
   readonly #keys: sql.FleetKeys;
   readonly #member: Member;
@@ -59,11 +61,12 @@ export class FleetPermits implements Permits {
   #nudge: (() => void) | undefined;
   #tookAt = -Infinity;
   #yielding = 0;
-  /** What others lack, as far as it was asked of everybody, and of us in particular. */
-  #asked: { readonly appeal: Appeal; readonly at: number; left: number } | undefined;
-  #givingTimer: Timer | undefined;
+  readonly #giving: FleetGiving;
+  #said = 0;
   #appealAt = -Infinity;
-  #seen: { readonly at: number; readonly members: number; readonly used: number; readonly share: number } | undefined;
+  /** What we may have, by our own census or by who asked us for what is above it. */
+  #share = { at: -Infinity, count: 0 };
+  #seen: { readonly at: number; readonly members: number; readonly seekers: number; readonly used: number } | undefined;
 
   constructor(terms: FleetTerms, member: Member) {
     this.#terms = terms;
@@ -72,6 +75,13 @@ export class FleetPermits implements Permits {
     const lockClass = sql.lockClass(terms.key);
     const number = Math.floor(member.clock.random() * sql.MEMBERS);
     this.#keys = { lockClass, channel: `oxbow_${lockClass >>> 0}`, limit: terms.limit, member: number };
+    this.#giving = new FleetGiving(this.#clock, number, () => {
+      for (const listener of this.#listeners) listener();
+    });
+  }
+
+  get pressure(): number {
+    return this.#giving.pressure;
   }
 
   tryTake(): boolean {
@@ -89,14 +99,12 @@ export class FleetPermits implements Permits {
 
   async admit(session: Session, wanted: () => number, signal: AbortSignal): Promise<boolean> {
     const { bond } = session;
-    const found = bond === undefined ? undefined : await this.#first(bond);
-    // Behind a pooler a lock belongs to a server session that others use too: two clients were seen to have the same permit.
-    if (bond === undefined || found === undefined || (bond.pid ?? bond.keyPid) !== found.pid) throw this.#pooled();
-    const slot = found.slot ?? (await this.#seek(bond, wanted, signal));
+    if (bond === undefined) throw this.#pooled();
+    const slot = (await this.#first(bond)) ?? (await this.#seek(bond, wanted, signal));
     if (slot === undefined || signal.aborted) return false;
     this.#bonds.set(session, bond);
     bond.renew = () => this.#renew(bond, slot);
-    bond.farewell = () => sql.notice(this.#keys, FREED);
+    bond.farewell = () => sql.notice(this.#keys, freedText(this.#keys.member, this.#next()));
     this.#unproven = false;
     this.#tookAt = this.#clock.now();
     this.#look();
@@ -110,23 +118,11 @@ export class FleetPermits implements Permits {
   }
 
   yields(needed: boolean, heldMs: number, idleMs: number): boolean {
-    const asked = this.#asked;
-    if (asked === undefined || this.#clock.now() - asked.at > APPEAL_LASTS_MS) {
-      this.#forget();
-      return false;
-    }
-    const held = this.#bonds.size - this.#yielding;
-    if (needed) {
-      const own = asked.appeal.gives.find(([member]) => member === this.#keys.member);
-      const over = own === undefined ? 0 : held - own[2];
-      if (over <= 0) return false;
-      // What cannot be divided evenly goes round, but not at every turn.
-      if (over === 1 && !asked.appeal.bare && this.#clock.now() - this.#tookAt < HOLD_MS) return false;
-    } else if (!isSpare(heldMs, idleMs) || held <= Math.max(this.#member.needs(), this.#terms.floor)) return false;
-    this.#yielding += 1;
-    asked.left -= 1;
-    this.pressure = Math.max(0, asked.left);
-    return true;
+    const needs = Math.max(this.#member.needs(), this.#terms.floor);
+    const holding = { held: this.#bonds.size - this.#yielding, needs, tookAt: this.#tookAt };
+    const goes = this.#giving.yields({ needed, heldMs, idleMs }, holding);
+    if (goes) this.#yielding += 1;
+    return goes;
   }
 
   onPressure(listener: () => void): () => void {
@@ -140,12 +136,12 @@ export class FleetPermits implements Permits {
     const wait = this.#wait;
     this.#wait = undefined;
     wait?.settle(false);
-    this.#forget();
+    this.#giving.forget();
   }
 
   figures(): BudgetFigures {
     const seen = this.#seen;
-    const fresh = seen !== undefined && this.#clock.now() - seen.at < 5 * APPEAL_LASTS_MS;
+    const fresh = seen !== undefined && this.#clock.now() - seen.at < SEEN_LASTS_MS;
     return {
       kind: 'fleet',
       limit: this.#terms.limit,
@@ -171,54 +167,83 @@ export class FleetPermits implements Permits {
   }
 
   /** The one round trip that every session makes. */
-  async #first(bond: Bond): Promise<{ readonly pid: number; readonly slot: number | undefined }> {
+  async #first(bond: Bond): Promise<number | undefined> {
+    const pid = bond.pid ?? bond.keyPid;
+    if (pid === undefined) throw this.#pooled();
     bond.hear(this.#keys.channel, (payload) => this.#heard(payload));
-    const rows = await bond.ask(sql.admission(this.#keys, this.#start()));
-    await bond.fence();
-    return sql.readGrab(rows);
+    try {
+      const slot = sql.readGrab(await this.#answer(bond.ask(sql.admission(this.#keys, this.#start(), pid))));
+      await this.#answer(bond.fence());
+      return slot;
+    } catch (error) {
+      // A lock there belongs to a session that others use too: two clients were seen to have the same permit.
+      throw sql.isPooled(error) ? this.#pooled() : error;
+    }
   }
 
   /** This session waits for a permit as long as it is wanted; the permit's number, or undefined. */
   async #seek(bond: Bond, wanted: () => number, signal: AbortSignal): Promise<number | undefined> {
-    const since = this.#clock.now();
     const hungry = (): boolean => wanted() > 0 && !signal.aborted;
-    await bond.ask(sql.seeking(this.#keys));
-    let waitMs = STARVING_MS;
+    let told = false;
+    let lookAt = this.#clock.now() + STARVING_MS;
     while (hungry()) {
-      await this.#pause(waitMs, signal);
+      await this.#pause(lookAt - this.#clock.now(), signal);
       if (!hungry()) break;
       if (this.#eager > 0) this.#eager -= 1;
       const slot = this.#leaves() ? undefined : await this.#grab(bond);
+      if (slot !== undefined && told) await this.#answer(bond.ask(sql.foundOne(this.#keys)));
       if (slot !== undefined) return slot;
+      // Woken since something came free, and another was quicker: a census costs the server more than an attempt.
+      if (this.#clock.now() < lookAt) continue;
+      if (!told && this.#pressing()) {
+        await this.#answer(bond.ask(sql.seeking(this.#keys)));
+        told = true;
+      }
       const stands = await this.#count(bond, wanted());
-      if (this.#clock.now() - since >= STARVING_MS) await this.#appeal(bond, wanted(), stands);
+      if (this.#pressing()) await this.#appeal(bond, wanted(), stands);
       if (!staysOn(stands)) {
-        this.#restUntil = this.#clock.now() + REST_MS * (1 + this.#clock.random());
+        this.#restUntil = this.#clock.now() + restMs(stands.seekers) * (1 + this.#clock.random());
         break;
       }
-      waitMs = paceMs(stands.seekers) * (0.75 + this.#clock.random() / 2);
+      lookAt = this.#clock.now() + paceMs(stands.seekers) * (0.75 + this.#clock.random() / 2);
     }
     return undefined;
   }
 
   async #grab(bond: Bond): Promise<number | undefined> {
-    const { slot } = sql.readGrab(await bond.ask(sql.another(this.#keys, this.#start())));
-    if (slot !== undefined) await bond.ask(sql.foundOne(this.#keys));
-    return slot;
+    return sql.readGrab(await this.#answer(bond.ask(sql.another(this.#keys, this.#start()))));
+  }
+
+  /** Somebody waits here; else it is only to keep warm that we seek, and that takes nothing from anybody. */
+  #pressing(): boolean {
+    return this.#member.waiting?.() !== 0;
+  }
+
+  /** How many seek, as far as it was seen lately. */
+  #crowd(): number {
+    const seen = this.#seen;
+    return seen === undefined || this.#clock.now() - seen.at > SEEN_LASTS_MS ? 0 : seen.seekers;
   }
 
   /** Who has its share leaves what comes free to those who have not. */
   #leaves(): boolean {
-    const seen = this.#seen;
-    return seen !== undefined && this.#bonds.size >= seen.share && this.#clock.now() - this.#shortAt < SHORT_LASTS_MS;
+    const now = this.#clock.now();
+    if (now - this.#shortAt >= SHORT_LASTS_MS) return false;
+    if (!this.#pressing()) return true;
+    // It looks at its share only while it seeks: what that was among others binds it no longer.
+    if (now - this.#share.at > SHARE_LASTS_MS) return false;
+    return this.#bonds.size >= this.#share.count;
   }
 
   async #count(bond: Bond, want: number): Promise<ReturnType<typeof standing>> {
-    const entries = sql.readCensus(await bond.ask(sql.census(this.#keys)));
+    const entries = sql.readCensus(await this.#answer(bond.ask(sql.census(this.#keys))));
     const me = { member: this.#keys.member, held: this.#bonds.size, want };
-    const stands = standing(entries, me, this.#terms.limit, this.#terms.floor);
-    const { members, share, used } = stands;
-    this.#seen = { at: this.#clock.now(), members, share, used };
+    const turn = Math.floor(this.#clock.random() * sql.MEMBERS);
+    const stands = standing(entries, me, this.#terms.limit, this.#terms.floor, turn);
+    const { members, seekers, share, used } = stands;
+    const at = this.#clock.now();
+    this.#seen = { at, members, seekers, used };
+    this.#share = { at, count: share };
     return stands;
   }
 
@@ -227,46 +252,48 @@ export class FleetPermits implements Permits {
     // Above its share it can only ask for what nobody uses, and that was asked for a moment ago.
     if (want <= 0 || (held >= share && now - this.#appealAt < APPEALED_MS)) return;
     this.#appealAt = now;
-    const appeal = { member: this.#keys.member, want, bare: held === 0, short: held < share, gives };
-    await bond.ask(sql.notice(this.#keys, appealText(appeal)));
+    const appeal = { member: this.#keys.member, seq: this.#next(), want, bare: held === 0, short: held < share, gives };
+    await this.#answer(bond.ask(sql.notice(this.#keys, appealText(appeal))));
   }
 
   #heard(payload: string): void {
     const heard = readPayload(payload);
-    if (heard === undefined) return;
-    if (heard === 'freed') {
-      if (this.#asked !== undefined) this.#asked.left -= 1;
-      this.pressure = Math.max(0, this.#asked?.left ?? 0);
+    if (heard === undefined || !this.#giving.isNew(heard)) return;
+    const { appeal } = heard;
+    const own = heard.member === this.#keys.member;
+    if (appeal === undefined) {
+      // What we give ourselves was counted when we did.
+      if (!own) this.#giving.freed();
+      // A permit that is told free is for one: had all of a crowd looked for it, the server would have little else to do.
+      if (!wakes(this.#crowd(), this.#clock.random())) return;
       this.#restUntil = -Infinity;
       this.#look();
       this.#eager = FREED_LOOKS;
       this.#nudge?.();
-      return;
+    } else if (!own) {
+      const now = this.#clock.now();
+      this.#appealAt = now;
+      if (appeal.short) this.#shortAt = now;
+      const named = appeal.gives.find(([member]) => member === this.#keys.member);
+      // Who gives must not be the one that takes it again.
+      if (named !== undefined) this.#share = { at: now, count: named[2] };
+      this.#giving.asks(appeal);
     }
-    if (heard.member === this.#keys.member) return;
-    const now = this.#clock.now();
-    this.#appealAt = now;
-    if (heard.short) this.#shortAt = now;
-    // Each of our sessions hears it.
-    const known = this.#asked;
-    if (known !== undefined && known.appeal.member === heard.member && now - known.at < STARVING_MS) return;
-    const own = heard.gives.find(([member]) => member === this.#keys.member);
-    const asked = { appeal: heard, at: now, left: own === undefined ? heard.want : Math.max(own[1], heard.want) };
-    this.#asked = asked;
-    // Who has too many gives at once; who has some to spare looks first whether others were quicker.
-    const spread = own === undefined ? GIVING_SPREAD_MS * this.#clock.random() : 0;
-    this.#givingTimer?.cancel();
-    this.#givingTimer = this.#clock.timer(spread, () => {
-      if (this.#asked !== asked) return;
-      this.pressure = Math.max(0, asked.left);
-      if (this.pressure > 0) for (const listener of this.#listeners) listener();
-    });
   }
 
-  #forget(): void {
-    this.#givingTimer?.cancel();
-    this.#asked = undefined;
-    this.pressure = 0;
+  #next(): number {
+    this.#said += 1;
+    return this.#said;
+  }
+
+  /** A server that answers no more costs this attempt to connect, and not all that come after it. */
+  #answer<T>(asked: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new Error(`the server did not answer within ${ANSWER_MS} ms`));
+      // A loop that was blocked reads first what has come meanwhile.
+      const timer = this.#clock.timer(ANSWER_MS, () => this.#clock.pollPhase(late));
+      asked.then(resolve, reject).finally(() => timer.cancel());
+    });
   }
 
   /** Ends early when a permit has come free. */

@@ -7,6 +7,8 @@ import type { CensusEntry } from './fleet-sql.ts';
 /** What one that seeks asks of the others. */
 export interface Appeal {
   readonly member: number;
+  /** With the member it names what was said: each session of a pool hears it, and one in a transaction hears it late. */
+  readonly seq: number;
   /** How many permits it could use. */
   readonly want: number;
   /** It has none at all. */
@@ -32,17 +34,19 @@ export interface Standing {
 
 /**
  * How `me` stands, by a census that may be a moment old. Whoever seeks could use any number, whoever does not is taken to need what it has.
- * What cannot be divided evenly goes to who has least.
+ * What cannot be divided evenly goes to who has least; between equals `turn`, any number, decides: were it always the same order, it would
+ * always be the same ones who give.
  */
 export function standing(
   census: readonly CensusEntry[],
   me: { readonly member: number; readonly held: number; readonly want: number },
   limit: number,
   floor: number,
+  turn: number,
 ): Standing {
   const others = census.filter(({ member }) => member !== me.member);
   const all = [...others, { member: me.member, held: me.held, seeks: true }].sort(
-    (one, other) => one.held - other.held || one.member - other.member,
+    (one, other) => one.held - other.held || lot(one.member, turn) - lot(other.member, turn),
   );
   const claims = all.map(({ member, held, seeks }) => ({
     demand: member === me.member ? held + me.want : seeks ? limit : held,
@@ -69,6 +73,10 @@ export function standing(
   return { share, held: me.held, members: all.length, seekers, used, gives };
 }
 
+function lot(member: number, turn: number): number {
+  return Math.imul(member ^ turn, 0x9e3779b1) >>> 0;
+}
+
 /** How often a seeker tries again by itself, in milliseconds: with many of them the server has no more to do than with a few. */
 export function paceMs(seekers: number): number {
   return Math.max(200, 20 * seekers);
@@ -76,28 +84,62 @@ export function paceMs(seekers: number): number {
 
 /** With so many seekers one that has its share does not stay: it comes back after a while. */
 const CROWD = 8;
-/** And so long it stays away, in milliseconds. */
-export const REST_MS = 1_000;
+const REST_MS = 1_000;
+/** A few seekers all look for a permit that was told free; of more, so many do on average, and the next one's turn is not far. */
+const FEW = 4;
+const WOKEN = 2;
+
+/** How long such a one stays away, in milliseconds, at least. */
+export function restMs(seekers: number): number {
+  return Math.max(REST_MS, paceMs(seekers));
+}
+
+/** Whether one of `seekers` looks for a permit that was told free; `chance` is a random number below 1. */
+export function wakes(seekers: number, chance: number): boolean {
+  return seekers <= FEW || chance * seekers < WOKEN;
+}
 
 export function staysOn({ share, held, seekers }: Standing): boolean {
   return held < share || seekers <= CROWD;
 }
 
-export function appealText({ member, want, bare, short, gives }: Appeal): string {
-  return JSON.stringify([member, want, bare ? 2 : short ? 1 : 0, gives]);
+export function appealText({ member, seq, want, bare, short, gives }: Appeal): string {
+  return JSON.stringify([member, seq, want, bare ? 2 : short ? 1 : 0, gives]);
 }
 
-/** What was heard: an appeal, or that a permit has just come free; undefined for anything else. */
-export function readPayload(payload: string): Appeal | 'freed' | undefined {
-  if (payload === FREED) return 'freed';
+/** Says that a permit is about to come free. */
+export function freedText(member: number, seq: number): string {
+  return JSON.stringify([member, seq]);
+}
+
+/** What was heard, and from whom. */
+export interface Heard {
+  readonly member: number;
+  readonly seq: number;
+  /** Undefined: a permit has just come free. */
+  readonly appeal: Appeal | undefined;
+}
+
+/** Undefined for anything else. */
+export function readPayload(payload: string): Heard | undefined {
   try {
-    const [member, want, need, gives] = JSON.parse(payload) as [number, number, number, [number, number, number][]];
-    if (typeof member !== 'number' || typeof want !== 'number' || !Array.isArray(gives)) return undefined;
-    return { member, want, bare: need === 2, short: need > 0, gives };
+    const said = JSON.parse(payload) as unknown[];
+    const [member, seq] = said.slice(0, 2).map(Number) as [number, number];
+    if (said.length === 2 && areNumbers(said)) return { member, seq, appeal: undefined };
+    const [, , want, need, gives] = said;
+    if (!areNumbers(said.slice(0, 4)) || !Array.isArray(gives) || !gives.every(isGiver)) return undefined;
+    const appeal = { member, seq, want: Number(want), bare: need === 2, short: Number(need) > 0, gives };
+    return { member, seq, appeal };
   } catch {
-    // Somebody else speaks on this channel, or another version of us.
     return undefined;
   }
 }
 
-export const FREED = 'freed';
+/** Anybody may speak on this channel, and another version of us may mean something else. */
+function isGiver(value: unknown): value is Appeal['gives'][number] {
+  return Array.isArray(value) && value.length === 3 && areNumbers(value);
+}
+
+function areNumbers(values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === 'number');
+}

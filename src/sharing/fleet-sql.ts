@@ -36,7 +36,7 @@ export interface CensusEntry {
 }
 
 /**
- * Takes one permit if one is free, and tells the server's process. The search begins at `start`, so that those who search at the same time
+ * Takes one permit if one is free. The search begins at `start`, so that those who search at the same time
  * do not all try the same ones. `MATERIALIZED` and `LIMIT` have PostgreSQL stop at the first lock it gets: that is the planner's habit and
  * no promise, and a test looks that a session has exactly one.
  */
@@ -44,13 +44,21 @@ function grab({ lockClass: c, limit, member }: FleetKeys, start: number): string
   return `WITH grab AS MATERIALIZED (
     SELECT (g.n + ${start}) % ${limit} AS slot FROM pg_catalog.generate_series(0, ${limit - 1}) AS g (n)
     WHERE pg_catalog.pg_try_advisory_lock(${c}, (g.n + ${start}) % ${limit}) LIMIT 1)
-  SELECT pg_catalog.pg_backend_pid(), (SELECT slot FROM grab),
-    (SELECT pg_catalog.pg_try_advisory_lock_shared(${c}, ${MEMBER + member}) FROM grab)`;
+  SELECT (SELECT slot FROM grab), (SELECT pg_catalog.pg_try_advisory_lock_shared(${c}, ${MEMBER + member}) FROM grab)`;
 }
 
-/** The first thing that a new session says. */
-export function admission(keys: FleetKeys, start: number): string {
-  return `LISTEN "${keys.channel}"; ${grab(keys, start)}`;
+/**
+ * The first thing that a new session says. The first statement fails behind a pooler, and nothing after it is done: a lock would stay on a
+ * session that others use, for as long as the pooler keeps it. Its comment is for whoever finds it in the server's log.
+ */
+export function admission(keys: FleetKeys, start: number, pid: number): string {
+  return `SELECT 1 / (pg_catalog.pg_backend_pid() = ${pid})::int /* division by zero: a pooler is in between */;
+  LISTEN "${keys.channel}"; ${grab(keys, start)}`;
+}
+
+/** Whether `admission()` failed since the server's process is another one. */
+export function isPooled(error: unknown): boolean {
+  return Reflect.get(Object(error), 'code') === '22012';
 }
 
 /** Says that this session seeks. */
@@ -90,10 +98,10 @@ export function census({ lockClass: c }: FleetKeys): string {
 
 type Row = readonly (string | null)[];
 
-/** The server's process, and the permit that was had. */
-export function readGrab(rows: readonly Row[]): { readonly pid: number; readonly slot: number | undefined } {
-  const [pid, slot] = rows[0] ?? [];
-  return { pid: Number(pid), slot: slot === null || slot === undefined ? undefined : Number(slot) };
+/** The permit that was had, if one was free. */
+export function readGrab(rows: readonly Row[]): number | undefined {
+  const slot = rows[0]?.[0] ?? undefined;
+  return slot === undefined ? undefined : Number(slot);
 }
 
 /** Whether every lock was had. */
