@@ -8,6 +8,7 @@ import { bookingScene } from './booking/scene.ts';
 import { balance } from './books/balance.ts';
 import { nestedScene } from './fault/nested.ts';
 import { threadScene } from './fault/threads.ts';
+import { workersScene } from './fault/workers.ts';
 import { Screen } from './screen.ts';
 
 const INTERRUPTED = 130;
@@ -18,6 +19,8 @@ async function run(asked: Arguments, screen: Screen, signal: AbortSignal): Promi
   screen.line(`PostgreSQL ${server.version}: ${server.origin}`);
   await nestedScene(server.config, screen, signal);
   await threadScene(server, screen);
+  signal.throwIfAborted();
+  await workersScene(server, screen);
   signal.throwIfAborted();
 
   screen.title('Scene two: a booking service whose connections are killed');

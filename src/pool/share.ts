@@ -3,11 +3,11 @@
 
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { types } from 'node:util';
-import { deserialize, serialize } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../contracts/clock.ts';
 import { OptionError } from '../contracts/errors.ts';
 import type { Member } from '../contracts/permits.ts';
+import { builtin } from '../foundation/builtin.ts';
 import { LatePermits } from '../sharing/late-permits.ts';
 import { createThreadBudget, ThreadBudget, type ThreadBudgetHandle } from '../sharing/thread-budget.ts';
 import { watchWorkers } from '../sharing/worker-deaths.ts';
@@ -101,7 +101,7 @@ export class Sharing {
       if (!NEVER.has(name) && crosses(value)) cross[name] = laidOpen(value);
       else missing.push(name);
     }
-    const sealed = createSecretKey(serialize(cross));
+    const sealed = createSecretKey(builtin('node:v8', 'share()').serialize(cross));
     return { oxbow: 'pool', name: this.#member.name, face: this.#face, sealed, missing, budget: this.#budget.share() };
   }
 }
@@ -153,5 +153,9 @@ export function joined(
         undefined,
         `it to be given again in joinPool(handle, { ${name} }): the pool that is shared has one, and it cannot cross to another thread`,
       );
-  return { face, budget, options: { ...(deserialize(sealed.export()) as PoolOptions), ...overrides } };
+  return {
+    face,
+    budget,
+    options: { ...(builtin('node:v8', 'joinPool()').deserialize(sealed.export()) as PoolOptions), ...overrides },
+  };
 }

@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { types } from 'node:util';
-import { threadId, type Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { OptionError } from '../contracts/errors.ts';
 import type { Budget, Member, Permits } from '../contracts/permits.ts';
 import { tellThreadsBelow, threadsAbove } from './lineage.ts';
@@ -11,6 +11,7 @@ import { ThreadMemory } from './thread-memory.ts';
 import { ThreadPermits } from './thread-permits.ts';
 import { wakeAll, wakesBy } from './thread-wakes.ts';
 import { onWorkerGone, watchWorkers } from './worker-deaths.ts';
+import { workerThreads } from './worker-threads.ts';
 
 /** More permits than this cost more to look through than a limit is worth. */
 const MOST_PERMITS = 10_000;
@@ -52,7 +53,7 @@ export class ThreadBudget implements Budget {
 
   join(member: Member): Permits {
     return new ThreadPermits(this.#memory, member, wakesBy(this.#channel), (memory) =>
-      memory.enter(threadId, threadsAbove()),
+      memory.enter(workerThreads().threadId, threadsAbove()),
     );
   }
 

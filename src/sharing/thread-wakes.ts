@@ -2,8 +2,9 @@
 // message says only that something has changed. Not `Atomics.waitAsync`: it was as quick, but cannot hold the loop, and Node 20 and 24
 // exit without settling it (research on event loops, section 2).
 
-import { BroadcastChannel } from 'node:worker_threads';
+import type { BroadcastChannel } from 'node:worker_threads';
 import type { JoinWakes } from './thread-permits.ts';
+import { workerThreads } from './worker-threads.ts';
 
 interface Line {
   readonly channel: BroadcastChannel;
@@ -16,7 +17,7 @@ const lines = new Map<string, Line>();
 function lineOf(name: string): Line {
   const known = lines.get(name);
   if (known !== undefined) return known;
-  const channel = new BroadcastChannel(name);
+  const channel = new (workerThreads().BroadcastChannel)(name);
   const listeners = new Set<() => void>();
   channel.onmessage = () => {
     for (const listener of [...listeners]) listener();

@@ -1,0 +1,7 @@
+// Node's threads, for those who share a limit among them. Owns that a program which shares nothing needs no such module.
+
+import { builtin } from '../foundation/builtin.ts';
+
+export function workerThreads(): typeof import('node:worker_threads') {
+  return builtin('node:worker_threads', 'a limit that threads share');
+}
