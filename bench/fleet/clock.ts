@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../src/contracts/clock.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 /** How many promise callbacks in a row an event may set off before the next one fires. */
-const HOPS = 30;
+const HOPS = 16;
 
 interface Pending {
   readonly at: number;
