@@ -3,7 +3,7 @@
 import nodeTest, { type TestContext } from 'node:test';
 import { hasWorkerd } from './workerd-runtime.ts';
 
-export { bundle, startWorker, type Worker, type WorkerOptions } from './workerd-runtime.ts';
+export { bundle, startWorker, type Worker } from './workerd-runtime.ts';
 
 const found = hasWorkerd();
 
