@@ -70,12 +70,14 @@ test('a seeking session gives up at once when its pool closes', async () => {
   const [one, other] = [rig.add(), rig.add()];
   one.want(1);
   await rig.clock.advance(20);
+  const timers = rig.clock.pendingTimers;
   other.want(1);
   await rig.clock.advance(300);
   const closed = other.engine.close({ drainMs: 0, cancelMs: 0, waiting: 'reject' });
   await rig.clock.advance(3);
   await closed;
   assert.equal(rig.server.sessions.size, 1);
+  assert.equal(rig.clock.pendingTimers, timers);
   await rig.close();
 });
 
