@@ -65,7 +65,10 @@ export class Operator<S extends Session> {
     void this.replaceAll(0);
   }
 
-  /** Closes idle connections, oldest first, until `to` are left; resolves with how many, when their sockets are gone. */
+  /**
+   * Closes idle connections, oldest first, until `to` are left, and gives up connects that nobody waits for; resolves with how many were
+   * idle, when all these sockets are gone.
+   */
   trim(to: number): Promise<number> {
     const house = this.#house;
     this.trimmed = true;
@@ -75,7 +78,15 @@ export class Operator<S extends Session> {
       house.retire(slot, 'trimmed');
       leaving.add(slot);
     }
-    return this.#gone(leaving).then(() => leaving.size);
+    const trimmed = leaving.size;
+    // Nobody waits for these any more: they would be idle in a moment, and stay.
+    for (const slot of house.slots) {
+      const enough = Math.max(to, house.floor, house.queue.length);
+      if (slot.state !== State.opening || house.idle.length + house.book.count(State.opening) <= enough) continue;
+      house.abandon(slot);
+      leaving.add(slot);
+    }
+    return this.#gone(leaving).then(() => trimmed);
   }
 
   /** The pool is used again: the floor counts as before. */

@@ -17,8 +17,8 @@ interface Used {
 /**
  * Brands `pool`, counts it while it is in use, and reports the third one with the same settings in this process: server, database, user,
  * `application_name`; once for the same settings, whichever copies of the package they come from. Not counted are pools that were never
- * used, are closing or closed, or were forgotten and collected, those with a driver of their own, and those whose server a function
- * tells. Pools with a `name` of their own, or with a key of `globalPool`, are meant to be apart: only others of the same name are the same.
+ * used, are closing or closed, or were forgotten and collected, those with a driver of their own or a budget, and those whose server a
+ * function tells. Pools with a `name` of their own, or with a key of `globalPool`, are meant to be apart: only others of the same name are the same.
  * Call what is returned at each change of phase.
  */
 export function enrol<P extends Used & object>(
@@ -49,7 +49,8 @@ export function enrol<P extends Used & object>(
 
 /** Undefined where they are not known before a connect. */
 function settingsOf({ given, key }: Origin, client: Readonly<Record<string, unknown>>): string | undefined {
-  if (given.driver !== undefined || client.connection !== undefined) return undefined;
+  // Pools with a budget have one limit, however many they are.
+  if (given.driver !== undefined || given.budget !== undefined || client.connection !== undefined) return undefined;
   try {
     // pg reads URLs, its own defaults and the environment; a function that makes sockets is not called for that.
     const { stream: _, ...withoutStream } = client;

@@ -438,6 +438,30 @@ test('the next use restores min', async () => {
   }
 });
 
+test('trim gives up a connect that nobody waits for any more, and one that is waited for it leaves', async () => {
+  const rig = new Rig({
+    settings: { max: 3, connectConcurrency: 3 },
+    script: (call) => (call === 'open' ? { afterMs: 100 } : undefined),
+  });
+  const held = rig.ask();
+  await rig.clock.advance(100);
+  const next = rig.ask();
+  await rig.clock.advance(50);
+  assert.equal(rig.engine.snapshot().opening, 1);
+  const wanted = watch(rig.engine.trim(0));
+  await rig.clock.advance(20);
+  assert.deepEqual([wanted.value, rig.engine.snapshot().opening], [0, 1]);
+  // Whoever it was dialled for has the other one.
+  held.lease?.release();
+  await rig.clock.settle();
+  assert.ok(next.lease !== undefined);
+  next.lease.release();
+  const trimmed = watch(rig.engine.trim(0));
+  await rig.clock.advance(500);
+  assert.equal(trimmed.value, 1);
+  assert.deepEqual([rig.engine.snapshot().size, rig.driver.sockets], [0, 0]);
+});
+
 test('trim takes no lent one', async () => {
   const rig = new Rig({ settings: { max: 2 } });
   await rig.fill(2);

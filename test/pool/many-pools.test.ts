@@ -13,18 +13,18 @@ const gc: () => void = runInNewContext('gc');
 
 interface Stage {
   readonly said: string[];
-  use(name: string): object;
+  use(name: string, given?: object): object;
   /** Uses so many pools and forgets them; resolves when they are collected. */
   forget(count: number): Promise<void>;
 }
 
 function stage(host: string): Stage {
   const said: string[] = [];
-  const use = (name: string): object => {
+  const use = (name: string, given = {}): object => {
     const pool = { name };
     const report = ({ message }: { message: string }): number => said.push(message);
     const client = { host, database: 'x', user: 'u', application_name: 'many' };
-    enrol(pool, { given: {}, unname: () => {}, client }, 'oxbow', { report })('open');
+    enrol(pool, { given: { ...given }, unname: () => {}, client }, 'oxbow', { report })('open');
     return pool;
   };
   const forget = async (count: number): Promise<void> => {
@@ -52,4 +52,13 @@ test('two that are left and two that were forgotten are not three', async () => 
   left.push(use('e'));
   assert.equal(said.length, 1);
   assert.match(said[0] ?? '', /: c made at .*many-pools\.test.*, d made at .*, e made at /);
+});
+
+test('pools that share one limit by a budget are meant to be several', () => {
+  const { said, use } = stage('budget');
+  const budget = { join: () => {} };
+  const kept = ['a', 'b', 'c'].map((name) => use(name, { budget }));
+  assert.equal(said.length, 0);
+  kept.push(...['d', 'e', 'f'].map((name) => use(name)));
+  assert.equal(said.length, 1);
 });
