@@ -26,6 +26,8 @@ const SUITES = [
   { folder: 'test/peers', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/ecosystem', modes: ['quick'], concurrency: 2, boundS: 180 },
   { folder: 'test/docs', modes: ['quick'], concurrency: 2, boundS: 180 },
+  // Threads, processes and requests under load: they measure time.
+  { folder: 'test/loops', modes: ['all'], concurrency: 2, boundS: 180 },
   { folder: 'test/conformance', modes: ['all'], concurrency: 3, boundS: 180 },
   { folder: 'test/types', modes: ['all'], concurrency: 1, boundS: 600 },
   { folder: 'test/slow', modes: ['all'], concurrency: 1, boundS: 600 },
@@ -43,11 +45,17 @@ const hasPgBouncer = spawnSync('pgbouncer', ['--version'], { env: { PATH } }).st
 const pgbouncer = hasPgBouncer ? 0 : sourcesBelow('test/postgres').filter(isAboutPgBouncer).length;
 /** The same for Cloudflare's runtime, a binary that npm installs where there is one: test/kit/workerd.ts, which skips nothing in CI. */
 const hasWorkerd = spawnSync(join(root, 'node_modules/.bin/workerd'), ['--version']).status === 0;
-const aboutWorkerd = sourcesBelow('test/ecosystem').filter((path) => basename(path).startsWith('workerd'));
-const workerd = hasWorkerd || process.env.CI === 'true' ? 0 : aboutWorkerd.length;
+function withoutWorkerd(folder) {
+  if (hasWorkerd || process.env.CI === 'true') return 0;
+  return sourcesBelow(folder).filter((path) => basename(path).startsWith('workerd')).length;
+}
 
 /** How many tests may be skipped, exactly. */
-const SKIPS = { laws: 0, quick: rootOnly + namespace + pgbouncer + workerd, all: 0 };
+const SKIPS = {
+  laws: 0,
+  quick: rootOnly + namespace + pgbouncer + withoutWorkerd('test/ecosystem'),
+  all: withoutWorkerd('test/loops'),
+};
 
 let total = noTests;
 

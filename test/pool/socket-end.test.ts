@@ -1,4 +1,4 @@
-// The end of a socket that is not Node's: Cloudflare's, as pg wraps it. That it is so in workerd, test/ecosystem/workerd.test.ts shows.
+// The end of a socket that is not Node's: Cloudflare's, as pg wraps it. That it is so in workerd, test/loops/workerd.test.ts shows.
 
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';

@@ -1,5 +1,5 @@
 // A pool of several requests, on a platform of paper: contexts, time and sessions are scripted. What real workerd does with it is shown in
-// test/ecosystem/workerd.test.ts.
+// test/loops/workerd.test.ts.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

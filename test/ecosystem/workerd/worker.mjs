@@ -1,4 +1,4 @@
-// The worker of ../workerd.test.ts: pools in module variables, and one small thing to do with them for each path.
+// The worker of test/loops/workerd.test.ts: pools in module variables, and one small thing to do with them for each path.
 
 import { Pool } from 'oxbow';
 import { createWorkersPool } from 'oxbow/workers';

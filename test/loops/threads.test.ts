@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { backends, eventually, freshName, withClient, withServer } from './harness.ts';
-import { median, plainPool, Thread, watch } from './threads-kit.ts';
+import { backends, eventually, freshName, withClient, withServer } from '../postgres/harness.ts';
+import { median, plainPool, Thread, watch } from '../postgres/threads-kit.ts';
 
 const LIMIT = 6;
 const LONG = 'SELECT pg_sleep(30)';

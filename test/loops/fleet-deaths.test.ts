@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { look, peaks, processes } from './fleet-processes.ts';
-import { eventually, withClient, withServer } from './harness.ts';
+import { look, peaks, processes } from '../postgres/fleet-processes.ts';
+import { eventually, withClient, withServer } from '../postgres/harness.ts';
 
 const LIMIT = 8;
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { peaks, processes } from './fleet-processes.ts';
-import { withClient, withServer } from './harness.ts';
+import { peaks, processes } from '../postgres/fleet-processes.ts';
+import { withClient, withServer } from '../postgres/harness.ts';
 
 const LIMIT = 8;
 
