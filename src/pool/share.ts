@@ -7,7 +7,7 @@ import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../contracts/clock.ts';
 import { OptionError } from '../contracts/errors.ts';
 import type { Member } from '../contracts/permits.ts';
-import { builtin } from '../foundation/builtin.ts';
+import { builtin } from '../sharing/builtin.ts';
 import { LatePermits } from '../sharing/late-permits.ts';
 import { createThreadBudget, ThreadBudget, type ThreadBudgetHandle } from '../sharing/thread-budget.ts';
 import { watchWorkers } from '../sharing/worker-deaths.ts';
