@@ -22,10 +22,10 @@ const SUITES = [
   { folder: 'test/pool', modes: ['quick'], concurrency: 2, boundS: 60 },
   { folder: 'test/testing', modes: ['quick'], concurrency: 2, boundS: 120 },
   // They wait more than they work.
-  { folder: 'test/postgres', modes: ['quick'], concurrency: 3, boundS: 180 },
-  { folder: 'test/peers', modes: ['quick'], concurrency: 2, boundS: 180 },
-  { folder: 'test/ecosystem', modes: ['quick'], concurrency: 2, boundS: 180 },
-  { folder: 'test/docs', modes: ['quick'], concurrency: 2, boundS: 180 },
+  { folder: 'test/postgres', modes: ['quick'], concurrency: 4, boundS: 180 },
+  { folder: 'test/peers', modes: ['quick'], concurrency: 3, boundS: 180 },
+  { folder: 'test/ecosystem', modes: ['quick'], concurrency: 3, boundS: 180 },
+  { folder: 'test/docs', modes: ['quick'], concurrency: 3, boundS: 180 },
   // Threads, processes and requests under load: they measure time.
   { folder: 'test/loops', modes: ['all'], concurrency: 2, boundS: 180 },
   { folder: 'test/conformance', modes: ['all'], concurrency: 3, boundS: 180 },
