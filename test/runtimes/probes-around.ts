@@ -5,7 +5,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { onSignal, Pool } from '../../src/doors/index.ts';
+import { onSignal, Pool, type SharedPool } from '../../src/doors/index.ts';
+import { joinPool } from '../../src/doors/threads.ts';
 import { backends, eventually, freshName } from '../postgres/harness.ts';
 import type { Probe, Stage } from './probe.ts';
 
@@ -46,7 +47,16 @@ export function isPart(): boolean {
 }
 
 async function inWorker(): Promise<void> {
-  const { url, name }: { url: string; name: string } = workerData;
+  const { url, name, shared }: { url: string; name: string; shared?: SharedPool } = workerData;
+  if (shared !== undefined) {
+    const say = (): void => {};
+    const joined = joinPool(shared, { logger: { debug: say, info: say, warn: say, error: say } });
+    await Promise.all([joined.acquire(), joined.acquire()]);
+    // Holds them until it is ended.
+    setInterval(() => {}, 1_000);
+    parentPort?.postMessage('holding');
+    return;
+  }
   const pool = new Pool({ connectionString: url, name, max: 2 });
   const results = await Promise.all([1, 2, 3].map((n) => pool.query<{ n: number }>('SELECT $1::int AS n', [n])));
   await pool.close();
@@ -121,6 +131,23 @@ export const around: readonly Probe[] = [
         worker.on('error', reject);
       });
       assert.deepEqual(answer, [1, 2, 3]);
+    },
+  },
+  {
+    name: 'a thread joins the pool of another, under one limit, and what it held comes back when it is terminated',
+    async run(stage) {
+      const pool = stage.pool({ max: 2 });
+      for (const lease of await Promise.all([pool.acquire(), pool.acquire()])) lease.release();
+      const worker = new Worker(MAIN, { workerData: { shared: pool.share() } });
+      stage.after(async () => void (await worker.terminate()));
+      await new Promise((resolve, reject) => {
+        worker.on('message', resolve);
+        worker.on('error', reject);
+      });
+      assert.deepEqual([pool.snapshot().size, pool.snapshot().budget?.used], [0, 2]);
+      const waiting = pool.query('SELECT 1 AS one');
+      await worker.terminate();
+      assert.equal((await waiting).rows[0]?.one, 1);
     },
   },
   {

@@ -69,7 +69,9 @@ const BOUNDS = {
   './pg': 65_500,
   './null': 60_100,
   './fastify': 60_900,
-  './workers': 64_500,
+  './workers': 66_000,
+  './threads': 62_500,
+  './fleet': 12_000,
   './core': 24_500,
   './testing': 16_900,
 };

@@ -76,10 +76,10 @@ same(5, async (b) => {
 });
 
 same(6, async (b) => {
-  const pool = b.pool({ max: 1, connectionTimeoutMillis: 400 });
+  const pool = b.pool({ max: 1, connectionTimeoutMillis: 1_500 });
   const client = await pool.connect();
   const first = failure(pool.connect());
-  await quietly(200);
+  await quietly(1_000);
   const second = pool.connect();
   assert.match((await first).message, /timeout/);
   client.release();
