@@ -200,6 +200,15 @@ export class WorkersPool extends Pool {
     for (const cell of this.#cells) cell.post(() => cell.pool.resume());
   }
 
+  /** Its cells take their permits from the isolate's budget, which no other thread can reach: what they have would not be counted there. */
+  override share(): never {
+    throw new OptionError(
+      'budget',
+      undefined,
+      'a pool of class Pool to share: its connections are counted in this isolate alone',
+    );
+  }
+
   // Looking
 
   override snapshot(): PoolSnapshot {

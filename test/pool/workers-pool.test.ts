@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { isOxbowError, Pool, WrongLoopError } from '../../src/doors/index.ts';
+import { isOxbowError, OptionError, Pool, WrongLoopError } from '../../src/doors/index.ts';
 import { createWorkersPool } from '../../src/doors/workers.ts';
 import type { WorkersPoolOptions } from '../../src/pool/workers-options.ts';
 import { WorkersPool } from '../../src/pool/workers-pool.ts';
@@ -481,4 +481,12 @@ test('createWorkersPool() makes a Pool, and refuses what cannot be meant', async
   }
   await pool.close();
   assert.equal(pool.phase, 'closed');
+});
+
+test("a pool of many requests is not shared with threads: its limit is the isolate's", () => {
+  const { pool } = scene();
+  assert.throws(
+    () => pool.share(),
+    (error) => error instanceof OptionError && /its connections are counted in this isolate alone/.test(error.message),
+  );
 });
