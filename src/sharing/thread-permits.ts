@@ -4,6 +4,7 @@
 import type { Clock, Timer } from '../contracts/clock.ts';
 import type { Session } from '../contracts/driver.ts';
 import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
+import { answered } from './answered.ts';
 import { fairShares } from './fair-share.ts';
 import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
 import { claimOf, MAX_MEMBERS, type MemberView, type ThreadMemory } from './thread-memory.ts';
@@ -84,7 +85,7 @@ export class ThreadPermits implements Permits {
 
   /** An abandoned statement ends with its client, not some time later: what the limit promises holds on the server too. */
   async admit(session: Session): Promise<boolean> {
-    await session.bond?.fence();
+    if (session.bond !== undefined) await answered(this.#clock, session.bond.fence());
     return true;
   }
 

@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { createEngine } from '../../src/core/create-engine.ts';
 import { MAX_MEMBERS, ThreadMemory } from '../../src/sharing/thread-memory.ts';
+import { FleetServer } from '../kit/fleet-server.ts';
 import { Party, Threads } from '../kit/threads.ts';
 
 interface Stage {
@@ -544,4 +546,23 @@ test('who took longest ago still stands first after two thousand million takes',
     memory.members().map(({ row }) => row),
     [other, one],
   );
+});
+
+test('a server that does not answer while its session is fenced costs that connect, and not the pool', async () => {
+  const threads = new Threads(1);
+  const { clock } = threads;
+  const server = new FleetServer(clock);
+  const line = { clock, latencyMs: () => 0.5, loses: () => false, deliver: (fn: () => void) => fn() };
+  const budget = { join: threads.join.bind(threads) };
+  const engine = createEngine({ driver: server.driver(line), clock, budget, max: 1 });
+  server.muteNext = true;
+  const acquired = engine.acquire();
+  await clock.advance(10_000);
+  const lease = await acquired;
+  assert.deepEqual([engine.stats().connectsFailed, threads.memory.used], [1, 1]);
+  lease.release();
+  const closed = engine.close({ drainMs: 1_000, cancelMs: 100, waiting: 'reject' });
+  await clock.advance(100);
+  await closed;
+  assert.deepEqual([clock.pendingTimers, threads.memory.used], [0, 0]);
 });
