@@ -26,6 +26,8 @@ export type EnterMemory = (memory: ThreadMemory) => number | undefined;
 const BETWEEN_MS = 10;
 /** A wake-up can be missed: whoever waits looks by itself at this pace. */
 const LOOK_MS = 100;
+/** Who starves and has not looked for so long cannot take what is free: its loop is blocked. It is waited for no longer, until it looks again. */
+const SILENT_MS = 500;
 
 interface Wait {
   readonly wanted: () => number;
@@ -53,6 +55,8 @@ export class ThreadPermits implements Permits {
   #tookAt = -Infinity;
   /** How many it gives way with at this moment: their sockets are not gone yet. */
   #yielding = 0;
+  /** When which starving member was last seen to have looked, by its row. */
+  readonly #heard = new Map<number, { readonly beat: number; readonly at: number }>();
 
   constructor(memory: ThreadMemory, member: Member, join: JoinWakes, enter: EnterMemory) {
     this.#memory = memory;
@@ -160,7 +164,7 @@ export class ThreadPermits implements Permits {
 
   /** Steps back for those who starve: above its share, and, while there are not enough for all, for those who stand before it in the line. */
   #mayTake(row: number, inLine: boolean): boolean {
-    const members = this.#memory.members();
+    const members = this.#members();
     if (!members.some((member) => member.row !== row && member.hungry)) return true;
     const held = this.#memory.held(row);
     // What stands in the row may be old, or nothing yet: one more is asked for now.
@@ -211,6 +215,7 @@ export class ThreadPermits implements Permits {
   #tell(row: number, want: number, hungry: boolean): void {
     const seen = this.#member.waiting?.() === 0 ? { want: 0, hungry: false } : { want, hungry };
     this.#memory.tell(row, { ...seen, needs: this.#member.needs() });
+    this.#memory.beat(row);
   }
 
   /** Tells the others that it starves. */
@@ -239,7 +244,7 @@ export class ThreadPermits implements Permits {
     if (row === undefined) return false;
     this.#memory.tell(row, { needs: this.#member.needs() });
     this.#passTurn(row);
-    const members = this.#memory.members();
+    const members = this.#members();
     const shares = fairShares(this.#memory.limit, members.map(claimOf));
     let short = 0;
     let promised = 0;
@@ -263,13 +268,32 @@ export class ThreadPermits implements Permits {
    */
   #passTurn(row: number): void {
     if (this.#clock.now() - this.#tookAt < HOLD_MS) return;
-    const members = this.#memory.members();
+    const members = this.#members();
     if (!members.some((member) => member.row !== row && member.hungry)) return;
     const kept = this.#memory.held(row) - this.#yielding;
     if (kept > this.#share(row, members)) return;
     const own = members.filter((member) => member.row === row);
     const line = [...members.filter((member) => member.row !== row), ...own];
     if (kept > this.#share(row, line)) this.#memory.goLast(row);
+  }
+
+  /** All members; of one that is blocked, what it asked for counts for nothing. */
+  #members(): MemberView[] {
+    const now = this.#clock.now();
+    return this.#memory
+      .members()
+      .map((member) => (this.#isBlocked(member, now) ? { ...member, want: 0, hungry: false } : member));
+  }
+
+  #isBlocked({ row, hungry, beat }: MemberView, now: number): boolean {
+    if (!hungry || row === this.#row) {
+      this.#heard.delete(row);
+      return false;
+    }
+    const heard = this.#heard.get(row);
+    if (heard?.beat === beat) return now - heard.at >= SILENT_MS;
+    this.#heard.set(row, { beat, at: now });
+    return false;
   }
 
   #share(

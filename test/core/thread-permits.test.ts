@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createEngine } from '../../src/core/create-engine.ts';
 import { MAX_MEMBERS, ThreadMemory } from '../../src/sharing/thread-memory.ts';
+import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { FleetServer } from '../kit/fleet-server.ts';
 import { Party, Threads } from '../kit/threads.ts';
 
@@ -244,6 +245,33 @@ test('what a thread said of its needs before it gave everything back binds nobod
   assert.deepEqual([b.held, c.held], [2, 2]);
 });
 
+test('what a blocked thread starves for is held back for it for half a second, and given to it when it runs again', async () => {
+  const { threads, parties } = stage(4);
+  const [a] = parties;
+  a.has(4, true);
+  const own = new VirtualClock();
+  const blocked = threads.join({ clock: own });
+  let took = 0;
+  void blocked.take(() => 4).then(() => (took += 1));
+  await own.advance(60);
+  threads.deaf = true; // its loop is blocked from here on: it hears nothing, and its timers do not ring
+  await a.gives(4);
+  a.busy = 0;
+  await a.wantsAll(4);
+  await threads.clock.advance(450);
+  assert.equal(a.held, 2);
+  await threads.clock.advance(250);
+  assert.equal(a.held, 4, 'nobody else could use them');
+  assert.equal(a.yieldsNeeded(), false, 'nor could it use what were given up for it');
+  threads.deaf = false;
+  await own.advance(100);
+  await threads.clock.advance(1);
+  assert.deepEqual([a.permits.pressure, a.yieldsNeeded()], [2, true]);
+  await a.gives();
+  await own.advance(1);
+  assert.equal(took, 1);
+});
+
 test('a wake-up that is lost costs 100 ms, no more', async () => {
   const { threads, parties } = stage(1);
   const [a, b] = parties;
@@ -448,7 +476,7 @@ test('a thread that ends between any two of its steps leaves nothing behind', ()
     const again = memory.enter(3) ?? assert.fail('no row');
     assert.deepEqual(
       memory.members().find(({ row }) => row === again),
-      { row: again, held: 0, want: 0, hungry: false, promised: 0, ticket: 0, needs: 0 },
+      { row: again, held: 0, want: 0, hungry: false, promised: 0, ticket: 0, needs: 0, beat: 0 },
     );
     if (whole) break;
     ended += 1;
