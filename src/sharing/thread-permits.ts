@@ -8,6 +8,7 @@ import { answered } from './answered.ts';
 import { fairShares } from './fair-share.ts';
 import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
 import { claimOf, MAX_MEMBERS, type MemberView, type ThreadMemory } from './thread-memory.ts';
+import { Unchanged } from './unchanged.ts';
 
 /** By which one member hears that something has changed, and tells the others. */
 export interface Wakes {
@@ -26,7 +27,10 @@ export type EnterMemory = (memory: ThreadMemory) => number | undefined;
 const BETWEEN_MS = 10;
 /** A wake-up can be missed: whoever waits looks by itself at this pace. */
 const LOOK_MS = 100;
-/** Who starves and has not looked for so long cannot take what is free: its loop is blocked. It is waited for no longer, until it looks again. */
+/**
+ * Who starves and has not looked for so long cannot take what is free, and who has not given for so long what it promised cannot do that: its loop
+ * is blocked. It is waited for no longer, until it runs again.
+ */
 const SILENT_MS = 500;
 
 interface Wait {
@@ -55,8 +59,9 @@ export class ThreadPermits implements Permits {
   #tookAt = -Infinity;
   /** How many it gives way with at this moment: their sockets are not gone yet. */
   #yielding = 0;
-  /** When which starving member was last seen to have looked, by its row. */
-  readonly #heard = new Map<number, { readonly beat: number; readonly at: number }>();
+  /** What the other members were last seen to say, by their rows. */
+  readonly #asked: Unchanged;
+  readonly #gave: Unchanged;
 
   constructor(memory: ThreadMemory, member: Member, join: JoinWakes, enter: EnterMemory) {
     this.#memory = memory;
@@ -64,6 +69,8 @@ export class ThreadPermits implements Permits {
     this.#join = join;
     this.#enterMemory = enter;
     this.#clock = member.clock;
+    this.#asked = new Unchanged(this.#clock);
+    this.#gave = new Unchanged(this.#clock);
   }
 
   tryTake(): boolean {
@@ -277,23 +284,21 @@ export class ThreadPermits implements Permits {
     if (kept > this.#share(row, line)) this.#memory.goLast(row);
   }
 
-  /** All members; of one that is blocked, what it asked for counts for nothing. */
+  /** All members. Of one that is blocked neither what it asked for counts, nor what it was about to give back. */
   #members(): MemberView[] {
-    const now = this.#clock.now();
-    return this.#memory
-      .members()
-      .map((member) => (this.#isBlocked(member, now) ? { ...member, want: 0, hungry: false } : member));
-  }
-
-  #isBlocked({ row, hungry, beat }: MemberView, now: number): boolean {
-    if (!hungry || row === this.#row) {
-      this.#heard.delete(row);
-      return false;
-    }
-    const heard = this.#heard.get(row);
-    if (heard?.beat === beat) return now - heard.at >= SILENT_MS;
-    this.#heard.set(row, { beat, at: now });
-    return false;
+    return this.#memory.members().map((member) => {
+      const { row, held, want, hungry, promised, ticket, beat } = member;
+      if (row === this.#row) return member;
+      const asksNoMore = hungry && this.#asked.forMs(row, `${beat}`) >= SILENT_MS;
+      const givesNotYet = promised > 0 && this.#gave.forMs(row, `${promised} ${held} ${ticket}`) >= SILENT_MS;
+      if (!asksNoMore && !givesNotYet) return member;
+      return {
+        ...member,
+        want: asksNoMore ? 0 : want,
+        hungry: hungry && !asksNoMore,
+        promised: givesNotYet ? 0 : promised,
+      };
+    });
   }
 
   #share(

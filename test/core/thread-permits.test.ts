@@ -272,6 +272,23 @@ test('what a blocked thread starves for is held back for it for half a second, a
   assert.equal(took, 1);
 });
 
+test('what a thread that was blocked meanwhile was about to give is asked of another after half a second', async () => {
+  const { threads, parties } = stage(4);
+  const [a, b, c] = parties;
+  a.has(2);
+  c.has(2);
+  await b.wants();
+  await threads.clock.advance(60);
+  assert.equal(c.yieldsIdle(), 1);
+  assert.equal(a.yieldsIdle(), 0, 'one was wanted, and is on its way');
+  await threads.clock.advance(300);
+  assert.equal(a.yieldsIdle(), 0);
+  await threads.clock.advance(400);
+  assert.equal(a.yieldsIdle(), 1);
+  await a.gives();
+  assert.equal(b.answer, true);
+});
+
 test('a wake-up that is lost costs 100 ms, no more', async () => {
   const { threads, parties } = stage(1);
   const [a, b] = parties;
