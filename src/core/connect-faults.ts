@@ -43,6 +43,6 @@ export function connectError<S extends Session>(
 }
 
 /** A budget says itself whether another attempt may help; of everything else the driver knows. */
-export function judge(driver: Driver, fault: unknown): Fault {
-  return fault instanceof ConnectError && !fault.transient ? 'permanent' : driver.classify(fault);
+export function judge(driver: Driver, fault: unknown, stage: ConnectStage): Fault {
+  return stage === 'admit' && fault instanceof ConnectError && !fault.transient ? 'permanent' : driver.classify(fault);
 }

@@ -176,7 +176,7 @@ export class Opener<S extends Session> {
     let stage: ConnectStage = house.hooks.configure === undefined ? 'open' : 'configure';
     const fail = (fault: unknown): void => {
       house.condemn(slot, undefined);
-      this.#failed(fault, judge(house.driver, fault), begunAt, stage);
+      this.#failed(fault, judge(house.driver, fault, stage), begunAt, stage);
     };
     session.onLost((error) => {
       if (custody.held) fail(error);

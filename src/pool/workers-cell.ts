@@ -102,6 +102,16 @@ export class Cell {
     this.post(() => void this.pool.close(options).then(done));
   }
 
+  /** It lends nothing from now on, or from when it is open on, if that is `still` wanted then. */
+  async pause(options: { borrowers?: 'wait' | 'reject' }, still: () => boolean): Promise<void> {
+    try {
+      if (this.pool.phase === 'opening') await this.pool.ready();
+      if (still()) await this.pool.pause(options);
+    } catch {
+      // It is closing, or cannot be opened: then it lends nothing either.
+    }
+  }
+
   readonly #restful: Partial<Observer> = {
     waiting: () => this.#permits?.beat(),
     lent: () => this.#busy(),

@@ -191,13 +191,24 @@ export class WorkersPool extends Pool {
     checkRequest('pause', options);
     if (this.#tomb !== undefined) return this.#tomb.pause(options);
     this.#pausedBy = options;
-    for (const cell of this.#cells) cell.post(() => void cell.pool.pause(options));
-    await this.#until(() => this.#cells.every(({ pool }) => pool.snapshot().lent === 0));
+    const opening = new Set(this.#cells.filter(({ pool }) => pool.phase === 'opening'));
+    const still = (): boolean => this.#pausedBy === options;
+    for (const cell of this.#cells) cell.post(() => void cell.pause(options, still).then(() => opening.delete(cell)));
+    await this.#until(() => this.#cells.every((cell) => !opening.has(cell) && cell.pool.snapshot().lent === 0));
   }
 
   override resume(): void {
     this.#pausedBy = undefined;
     for (const cell of this.#cells) cell.post(() => cell.pool.resume());
+  }
+
+  /** Its cells take their permits from the isolate's budget, which no other thread can reach: what they have would not be counted there. */
+  override share(): never {
+    throw new OptionError(
+      'budget',
+      undefined,
+      'a pool of class Pool to share: its connections are counted in this isolate alone',
+    );
   }
 
   // Looking
@@ -310,8 +321,10 @@ export class WorkersPool extends Pool {
 
   #everywhere<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
     const here = this.#here();
+    // What cannot be meant throws here and nowhere else.
+    const done = work(here);
     for (const cell of this.#cells) if (cell.pool !== here) cell.post(() => void work(cell.pool));
-    return work(here);
+    return done;
   }
 
   /** By timers of this turn's context, for those of another one never ring here. */

@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../contracts/clock.ts';
 import type { Bond, Session } from '../contracts/driver.ts';
 import { ConnectError } from '../contracts/errors.ts';
 import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
+import { answered } from './answered.ts';
 import { FleetGiving } from './fleet-giving.ts';
 import { appealText, freedText, paceMs, readPayload, restMs, standing, staysOn, wakes } from './fleet-rules.ts';
 import * as sql from './fleet-sql.ts';
@@ -15,8 +16,6 @@ import { STARVING_MS } from './patience.ts';
 
 /** Whoever has less than its share says so again within this, as long as that is so. */
 const SHORT_LASTS_MS = 400;
-/** So long a question to the server may take while a session proves its permit: nobody else of this pool can connect meanwhile. */
-const ANSWER_MS = 5_000;
 /** For so long a share that was found is a reason to leave what comes free to others. */
 const SHARE_LASTS_MS = 1_000;
 /** And for so long it is worth telling, with what else was seen. */
@@ -99,7 +98,7 @@ export class FleetPermits implements Permits {
 
   async admit(session: Session, wanted: () => number, signal: AbortSignal): Promise<boolean> {
     const { bond } = session;
-    if (bond === undefined) throw this.#pooled();
+    if (bond === undefined) throw this.#pooled(', or a driver that has no bond for budgets');
     const slot = (await this.#first(bond)) ?? (await this.#seek(bond, wanted, signal));
     if (slot === undefined || signal.aborted) return false;
     this.#bonds.set(session, bond);
@@ -177,7 +176,16 @@ export class FleetPermits implements Permits {
       return slot;
     } catch (error) {
       // A lock there belongs to a session that others use too: two clients were seen to have the same permit.
-      throw sql.isPooled(error) ? this.#pooled() : error;
+      if (sql.isPooled(error)) throw this.#pooled();
+      // It may be promoted at any moment: whoever waits goes on waiting.
+      if (sql.isStandby(error))
+        throw new Error(
+          'a fleet budget needs a primary, and this server is a standby, where its members cannot speak',
+          {
+            cause: error,
+          },
+        );
+      throw error;
     }
   }
 
@@ -286,14 +294,8 @@ export class FleetPermits implements Permits {
     return this.#said;
   }
 
-  /** A server that answers no more costs this attempt to connect, and not all that come after it. */
   #answer<T>(asked: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const late = (): void => reject(new Error(`the server did not answer within ${ANSWER_MS} ms`));
-      // A loop that was blocked reads first what has come meanwhile.
-      const timer = this.#clock.timer(ANSWER_MS, () => this.#clock.pollPhase(late));
-      asked.then(resolve, reject).finally(() => timer.cancel());
-    });
+    return answered(this.#clock, asked);
   }
 
   /** Ends early when a permit has come free. */
@@ -324,9 +326,9 @@ export class FleetPermits implements Permits {
     return Math.floor(this.#clock.random() * this.#terms.limit);
   }
 
-  #pooled(): ConnectError {
+  #pooled(orElse = ''): ConnectError {
     const text =
-      'a fleet budget needs server sessions of its own, and there is a pooler in between: connect to PostgreSQL itself, or say ' +
+      `a fleet budget needs server sessions of its own, and there is a pooler in between${orElse}: connect to PostgreSQL itself, or say ` +
       "pooler: 'session' if the pooler keeps one server session for each client";
     return new ConnectError(text, { host: undefined, transient: false }, undefined);
   }

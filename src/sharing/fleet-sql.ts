@@ -61,6 +61,11 @@ export function isPooled(error: unknown): boolean {
   return Reflect.get(Object(error), 'code') === '22012';
 }
 
+/** Whether `admission()` failed since the server is a standby, where nobody can LISTEN: a borrower has not had the session yet. */
+export function isStandby(error: unknown): boolean {
+  return Reflect.get(Object(error), 'code') === '25006';
+}
+
 /** Says that this session seeks. */
 export function seeking({ lockClass: c, member }: FleetKeys): string {
   return `SELECT pg_catalog.pg_try_advisory_lock(${c}, ${-1 - member})`;

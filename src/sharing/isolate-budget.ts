@@ -232,7 +232,9 @@ export class IsolatePermits implements Permits {
   }
 
   yields(needed: boolean, heldMs: number): boolean {
-    if (needed && (heldMs < KEPT_MS || !this.#budget.hasTooMany(this, this.#member.clock.now()))) return false;
+    // Whoever was written off is counted again first, or what it gives way with would be counted and never taken off.
+    const now = this.#seen();
+    if (needed && (heldMs < KEPT_MS || !this.#budget.hasTooMany(this, now))) return false;
     this.yielding += 1;
     this.#budget.yieldsOne();
     return true;

@@ -12,9 +12,9 @@ const VERSION = 1;
 const HEAD = { version: 0, limit: 1, lastTicket: 2, rows: 3 } as const;
 const HEAD_CELLS = 4;
 /**
- * Cells of a row. `thread` is its thread's id and one, since the first has the id 0 and a free row says 0; `ticket` is its place in the line; `promised` permits are on their way back for others; from `above` on stand the threads above its own.
+ * Cells of a row. `thread` is its thread's id and one, since the first has the id 0 and a free row says 0; `ticket` is its place in the line; `promised` permits are on their way back for others; `beat` changes each time it looks for one; from `above` on stand the threads above its own.
  */
-const ROW = { thread: 0, held: 1, want: 2, hungry: 3, promised: 4, ticket: 5, needs: 6, above: 7 } as const;
+const ROW = { thread: 0, held: 1, want: 2, hungry: 3, promised: 4, ticket: 5, needs: 6, beat: 7, above: 8 } as const;
 /** How many of the threads above are written down. */
 const ABOVE_CELLS = 5;
 const ROW_CELLS = ROW.above + ABOVE_CELLS;
@@ -32,6 +32,8 @@ export interface MemberView {
   readonly ticket: number;
   /** How many of those it holds it cannot do without. */
   readonly needs: number;
+  /** Another one each time that it looks whether there is a permit for it. */
+  readonly beat: number;
 }
 
 /** What a member asks for. What it said of its needs may be old: it cannot need more than it still has. */
@@ -152,6 +154,11 @@ export class ThreadMemory {
     if (needs !== undefined) this.#store(row, 'needs', needs);
   }
 
+  /** The pool of `row` lives, and looks for a permit. */
+  beat(row: number): void {
+    Atomics.add(this.#cells, this.#at(row, 'beat'), 1);
+  }
+
   held(row: number): number {
     return this.#load(this.#at(row, 'held'));
   }
@@ -170,6 +177,7 @@ export class ThreadMemory {
         promised: cell('promised'),
         ticket: cell('ticket'),
         needs: cell('needs'),
+        beat: cell('beat'),
       });
     }
     // The numbers begin anew from below when there are no higher ones.

@@ -4,9 +4,11 @@
 import type { Clock, Timer } from '../contracts/clock.ts';
 import type { Session } from '../contracts/driver.ts';
 import type { BudgetFigures, Member, Permits } from '../contracts/permits.ts';
+import { answered } from './answered.ts';
 import { fairShares } from './fair-share.ts';
 import { HOLD_MS, isSpare, STARVING_MS } from './patience.ts';
 import { claimOf, MAX_MEMBERS, type MemberView, type ThreadMemory } from './thread-memory.ts';
+import { Unchanged } from './unchanged.ts';
 
 /** By which one member hears that something has changed, and tells the others. */
 export interface Wakes {
@@ -25,6 +27,11 @@ export type EnterMemory = (memory: ThreadMemory) => number | undefined;
 const BETWEEN_MS = 10;
 /** A wake-up can be missed: whoever waits looks by itself at this pace. */
 const LOOK_MS = 100;
+/**
+ * Who starves and has not looked for so long cannot take what is free, and who has not given for so long what it promised cannot do that: its loop
+ * is blocked. It is waited for no longer, until it runs again.
+ */
+const SILENT_MS = 500;
 
 interface Wait {
   readonly wanted: () => number;
@@ -52,6 +59,9 @@ export class ThreadPermits implements Permits {
   #tookAt = -Infinity;
   /** How many it gives way with at this moment: their sockets are not gone yet. */
   #yielding = 0;
+  /** What the other members were last seen to say, by their rows. */
+  readonly #asked: Unchanged;
+  readonly #gave: Unchanged;
 
   constructor(memory: ThreadMemory, member: Member, join: JoinWakes, enter: EnterMemory) {
     this.#memory = memory;
@@ -59,6 +69,8 @@ export class ThreadPermits implements Permits {
     this.#join = join;
     this.#enterMemory = enter;
     this.#clock = member.clock;
+    this.#asked = new Unchanged(this.#clock);
+    this.#gave = new Unchanged(this.#clock);
   }
 
   tryTake(): boolean {
@@ -84,7 +96,7 @@ export class ThreadPermits implements Permits {
 
   /** An abandoned statement ends with its client, not some time later: what the limit promises holds on the server too. */
   async admit(session: Session): Promise<boolean> {
-    await session.bond?.fence();
+    if (session.bond !== undefined) await answered(this.#clock, session.bond.fence());
     return true;
   }
 
@@ -159,7 +171,7 @@ export class ThreadPermits implements Permits {
 
   /** Steps back for those who starve: above its share, and, while there are not enough for all, for those who stand before it in the line. */
   #mayTake(row: number, inLine: boolean): boolean {
-    const members = this.#memory.members();
+    const members = this.#members();
     if (!members.some((member) => member.row !== row && member.hungry)) return true;
     const held = this.#memory.held(row);
     // What stands in the row may be old, or nothing yet: one more is asked for now.
@@ -210,6 +222,7 @@ export class ThreadPermits implements Permits {
   #tell(row: number, want: number, hungry: boolean): void {
     const seen = this.#member.waiting?.() === 0 ? { want: 0, hungry: false } : { want, hungry };
     this.#memory.tell(row, { ...seen, needs: this.#member.needs() });
+    this.#memory.beat(row);
   }
 
   /** Tells the others that it starves. */
@@ -238,7 +251,7 @@ export class ThreadPermits implements Permits {
     if (row === undefined) return false;
     this.#memory.tell(row, { needs: this.#member.needs() });
     this.#passTurn(row);
-    const members = this.#memory.members();
+    const members = this.#members();
     const shares = fairShares(this.#memory.limit, members.map(claimOf));
     let short = 0;
     let promised = 0;
@@ -262,13 +275,30 @@ export class ThreadPermits implements Permits {
    */
   #passTurn(row: number): void {
     if (this.#clock.now() - this.#tookAt < HOLD_MS) return;
-    const members = this.#memory.members();
+    const members = this.#members();
     if (!members.some((member) => member.row !== row && member.hungry)) return;
     const kept = this.#memory.held(row) - this.#yielding;
     if (kept > this.#share(row, members)) return;
     const own = members.filter((member) => member.row === row);
     const line = [...members.filter((member) => member.row !== row), ...own];
     if (kept > this.#share(row, line)) this.#memory.goLast(row);
+  }
+
+  /** All members. Of one that is blocked neither what it asked for counts, nor what it was about to give back. */
+  #members(): MemberView[] {
+    return this.#memory.members().map((member) => {
+      const { row, held, want, hungry, promised, ticket, beat } = member;
+      if (row === this.#row) return member;
+      const asksNoMore = hungry && this.#asked.forMs(row, `${beat}`) >= SILENT_MS;
+      const givesNotYet = promised > 0 && this.#gave.forMs(row, `${promised} ${held} ${ticket}`) >= SILENT_MS;
+      if (!asksNoMore && !givesNotYet) return member;
+      return {
+        ...member,
+        want: asksNoMore ? 0 : want,
+        hungry: hungry && !asksNoMore,
+        promised: givesNotYet ? 0 : promised,
+      };
+    });
   }
 
   #share(

@@ -112,6 +112,21 @@ test('a budget that says no for ever is asked again at the pace of a server that
   assert.equal(rig.engine.stats().connectsFailed, 0, 'no connect has failed');
 });
 
+test("a hook's ConnectError, of another pool that it asked, says nothing about this pool's server", async () => {
+  const faults = [new ConnectError('the other server', { host: undefined, transient: false }, undefined)];
+  const { rig } = shared(1, {
+    hooks: {
+      configure: () => {
+        const fault = faults.pop();
+        if (fault !== undefined) throw fault;
+      },
+    },
+  });
+  const ask = rig.ask();
+  await rig.clock.advance(1_000);
+  assert.ok(ask.lease, 'it waits for the next attempt');
+});
+
 // A session proves its permit.
 
 test('a session is configured and lent only once it has proven its permit, and is being opened until then', async () => {

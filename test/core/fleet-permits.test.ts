@@ -2,9 +2,13 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { OpenAttempt } from '../../src/contracts/driver.ts';
 import { ConnectError } from '../../src/contracts/errors.ts';
+import { createEngine } from '../../src/core/create-engine.ts';
 import { appealText, freedText } from '../../src/sharing/fleet-rules.ts';
+import { postgresBudget } from '../../src/sharing/postgres-budget.ts';
 import { FleetRig } from '../kit/fleet-rig.ts';
+import type { FleetSession } from '../kit/fleet-server.ts';
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
@@ -330,6 +334,40 @@ test('behind a pooler the connect is refused, and no permit is left on a session
   await refused;
   assert.equal(rig.server.mostGranted, 0);
   await rig.close();
+});
+
+test('a standby, where nobody can speak to the others, is named; who waits is served once it is a primary', async () => {
+  const rig = new FleetRig(3);
+  const one = rig.add();
+  rig.server.standby = true;
+  one.want(1);
+  await rig.clock.advance(1_000);
+  const { lastConnectError, waiting } = one.engine.snapshot();
+  assert.match(lastConnectError?.error.message ?? '', /needs a primary, and this server is a standby/);
+  assert.equal(waiting, 1);
+  rig.server.standby = false;
+  await rig.clock.advance(2_000);
+  assert.equal(one.leases.length, 1);
+  await rig.close();
+});
+
+test('a driver that has no bond for a budget is told so, and not only of poolers', async () => {
+  const rig = new FleetRig(3);
+  const line = rig.line();
+  const { open, ...driver } = rig.server.driver(line);
+  const bare = async (attempt: OpenAttempt): Promise<FleetSession> =>
+    Object.defineProperty(await open(attempt), 'bond', { value: undefined });
+  const engine = createEngine({
+    driver: { ...driver, open: bare },
+    clock: rig.clock,
+    budget: postgresBudget({ limit: 3, key: 'test' }),
+  });
+  const refused = assert.rejects(engine.acquire(), /or a driver that has no bond for budgets/);
+  await rig.clock.advance(5);
+  await refused;
+  const closed = engine.close({ drainMs: 0, cancelMs: 0, waiting: 'reject' });
+  await rig.clock.advance(100);
+  await closed;
 });
 
 test('a server that answers nothing any more costs the session that asks, and not the pool', async () => {

@@ -226,6 +226,20 @@ test('what a written-off one gives back is not counted twice', async () => {
   assert.equal(budget.used, 1);
 });
 
+test('what one that was written off gives way with does not weaken the pressure on others afterwards', async () => {
+  const { clock, context } = isolate(1);
+  const [holder, other, waiter] = [context(), context(), context()];
+  holder.takeAll(1);
+  holder.end();
+  const asked = other.wait();
+  await clock.advance(1_000);
+  assert.equal(asked.got, true);
+  waiter.wait();
+  assert.equal(holder.permits.yields(false, 5), true);
+  holder.permits.give();
+  assert.equal(other.permits.pressure, 1);
+});
+
 test('who waits presses on those who hold, and one that yields is not asked for more than is needed', async () => {
   const { clock, context } = isolate(2);
   const [holder, waiter] = [context(), context()];

@@ -3,7 +3,10 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { createEngine } from '../../src/core/create-engine.ts';
 import { MAX_MEMBERS, ThreadMemory } from '../../src/sharing/thread-memory.ts';
+import { VirtualClock } from '../../src/testing/virtual-clock.ts';
+import { FleetServer } from '../kit/fleet-server.ts';
 import { Party, Threads } from '../kit/threads.ts';
 
 interface Stage {
@@ -242,6 +245,50 @@ test('what a thread said of its needs before it gave everything back binds nobod
   assert.deepEqual([b.held, c.held], [2, 2]);
 });
 
+test('what a blocked thread starves for is held back for it for half a second, and given to it when it runs again', async () => {
+  const { threads, parties } = stage(4);
+  const [a] = parties;
+  a.has(4, true);
+  const own = new VirtualClock();
+  const blocked = threads.join({ clock: own });
+  let took = 0;
+  void blocked.take(() => 4).then(() => (took += 1));
+  await own.advance(60);
+  threads.deaf = true; // its loop is blocked from here on: it hears nothing, and its timers do not ring
+  await a.gives(4);
+  a.busy = 0;
+  await a.wantsAll(4);
+  await threads.clock.advance(450);
+  assert.equal(a.held, 2);
+  await threads.clock.advance(250);
+  assert.equal(a.held, 4, 'nobody else could use them');
+  assert.equal(a.yieldsNeeded(), false, 'nor could it use what were given up for it');
+  threads.deaf = false;
+  await own.advance(100);
+  await threads.clock.advance(1);
+  assert.deepEqual([a.permits.pressure, a.yieldsNeeded()], [2, true]);
+  await a.gives();
+  await own.advance(1);
+  assert.equal(took, 1);
+});
+
+test('what a thread that was blocked meanwhile was about to give is asked of another after half a second', async () => {
+  const { threads, parties } = stage(4);
+  const [a, b, c] = parties;
+  a.has(2);
+  c.has(2);
+  await b.wants();
+  await threads.clock.advance(60);
+  assert.equal(c.yieldsIdle(), 1);
+  assert.equal(a.yieldsIdle(), 0, 'one was wanted, and is on its way');
+  await threads.clock.advance(300);
+  assert.equal(a.yieldsIdle(), 0);
+  await threads.clock.advance(400);
+  assert.equal(a.yieldsIdle(), 1);
+  await a.gives();
+  assert.equal(b.answer, true);
+});
+
 test('a wake-up that is lost costs 100 ms, no more', async () => {
   const { threads, parties } = stage(1);
   const [a, b] = parties;
@@ -446,7 +493,7 @@ test('a thread that ends between any two of its steps leaves nothing behind', ()
     const again = memory.enter(3) ?? assert.fail('no row');
     assert.deepEqual(
       memory.members().find(({ row }) => row === again),
-      { row: again, held: 0, want: 0, hungry: false, promised: 0, ticket: 0, needs: 0 },
+      { row: again, held: 0, want: 0, hungry: false, promised: 0, ticket: 0, needs: 0, beat: 0 },
     );
     if (whole) break;
     ended += 1;
@@ -544,4 +591,23 @@ test('who took longest ago still stands first after two thousand million takes',
     memory.members().map(({ row }) => row),
     [other, one],
   );
+});
+
+test('a server that does not answer while its session is fenced costs that connect, and not the pool', async () => {
+  const threads = new Threads(1);
+  const { clock } = threads;
+  const server = new FleetServer(clock);
+  const line = { clock, latencyMs: () => 0.5, loses: () => false, deliver: (fn: () => void) => fn() };
+  const budget = { join: threads.join.bind(threads) };
+  const engine = createEngine({ driver: server.driver(line), clock, budget, max: 1 });
+  server.muteNext = true;
+  const acquired = engine.acquire();
+  await clock.advance(10_000);
+  const lease = await acquired;
+  assert.deepEqual([engine.stats().connectsFailed, threads.memory.used], [1, 1]);
+  lease.release();
+  const closed = engine.close({ drainMs: 1_000, cancelMs: 100, waiting: 'reject' });
+  await clock.advance(100);
+  await closed;
+  assert.deepEqual([clock.pendingTimers, threads.memory.used], [0, 0]);
 });

@@ -49,6 +49,8 @@ export class FleetServer {
   muteNext = false;
   /** The next sessions are another one's on the server than their keys say. */
   pooled = false;
+  /** It follows another server, and takes no words. */
+  standby = false;
   #pid = 100;
   readonly #alone = new Map<string, FleetSession>();
   readonly #shared = new Map<string, Map<FleetSession, number>>();
@@ -120,6 +122,8 @@ export class FleetServer {
     if (pid !== undefined && Number(pid) !== session.backend)
       throw Object.assign(new Error('division by zero'), { code: '22012', severity: 'ERROR' });
     const channel = /LISTEN "([^"]+)"/.exec(text)?.[1];
+    if (channel !== undefined && this.standby)
+      throw Object.assign(new Error('cannot execute LISTEN during recovery'), { code: '25006', severity: 'ERROR' });
     if (channel !== undefined) session.channel = channel;
     const notice = /pg_notify\('([^']+)', '([^']+)'\)/.exec(text);
     if (notice !== null) return this.#notify(notice[1] ?? '', notice[2] ?? '');

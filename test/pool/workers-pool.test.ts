@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { isOxbowError, Pool, WrongLoopError } from '../../src/doors/index.ts';
+import { isOxbowError, OptionError, Pool, WrongLoopError } from '../../src/doors/index.ts';
 import { createWorkersPool } from '../../src/doors/workers.ts';
 import type { WorkersPoolOptions } from '../../src/pool/workers-options.ts';
 import { WorkersPool } from '../../src/pool/workers-pool.ts';
@@ -481,4 +481,52 @@ test('createWorkersPool() makes a Pool, and refuses what cannot be meant', async
   }
   await pool.close();
   assert.equal(pool.phase, 'closed');
+});
+
+test("a pool of many requests is not shared with threads: its limit is the isolate's", () => {
+  const { pool } = scene();
+  assert.throws(
+    () => pool.share(),
+    (error) => error instanceof OptionError && /its connections are counted in this isolate alone/.test(error.message),
+  );
+});
+
+test('a pool that is paused while it is being opened lends nothing once it is open', async () => {
+  const it = scene({}, new IoWorld(false));
+  await after(it, 100, Promise.all([it.pool.open(), it.pool.pause()]));
+  const waiting = it.pool.query('a');
+  await it.advance(50);
+  assert.equal(it.pool.snapshot().waiting, 1);
+  it.pool.resume();
+  assert.deepEqual((await after(it, 100, waiting)).rows, [{ text: 'a' }]);
+});
+
+test('pause() right after a request has closed its connections is no unhandled rejection', async () => {
+  const it = scene();
+  const one = it.world.context();
+  await after(
+    it,
+    5,
+    one.run(() => it.pool.query('a')),
+  );
+  await it.advance(50);
+  await after(
+    it,
+    50,
+    one.run(() => it.pool.pause()),
+  );
+  assert.equal(it.pool.phase, 'paused');
+});
+
+test('what cannot be meant is thrown at who said it, and not in other requests', async () => {
+  const it = scene();
+  const [one, two] = [it.world.context(), it.world.context()];
+  for (const context of [one, two])
+    await after(
+      it,
+      5,
+      context.run(() => it.pool.acquire()),
+    );
+  two.run(() => assert.throws(() => it.pool.trim({ to: -1 }), OptionError));
+  await it.advance(150);
 });
