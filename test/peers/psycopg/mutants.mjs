@@ -62,7 +62,7 @@ export const psycopgMutants = [
   {
     name: 'psycopg: what configure threw is overlooked',
     line: '3.2 configure_broken',
-    file: 'src/core/opener.ts',
+    file: 'src/core/connect-faults.ts',
     find: "if (done.is === 'failed') return done.error instanceof Error ? done.error : new Error(String(done.error));",
     replace: '',
     suites: ['peers/psycopg/both'],
