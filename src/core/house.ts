@@ -107,10 +107,12 @@ export class House<S extends Session> implements Household<S> {
     );
     this.steps = new Stepper(clock, this.deadlines);
     this.#hold = new Hold(clock, () => {
-      const { life, operator, silence } = this.#parts;
+      const { life, opener, operator, silence } = this.#parts;
       silence.look();
+      // What is sought only to be kept warm is no reason to stay.
+      const seeking = this.queue.length + life.proving === 0 ? opener.seeking : 0;
       const waits = life.proving + operator.waiting + (silence.probing ? 1 : 0);
-      return this.queue.length + this.book.size - this.book.count(State.idle) + waits > 0;
+      return this.queue.length + this.book.size - this.book.count(State.idle) - seeking + waits > 0;
     });
   }
 

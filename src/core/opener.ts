@@ -24,6 +24,8 @@ export class Opener<S extends Session> {
   #again: Timer | undefined;
   #againAt = Infinity;
   #asking = false;
+  /** Sessions that wait for their permit to be proven. */
+  seeking = 0;
   /** Credentials were asked for once more since the last success. */
   #askedAnew = false;
   /** The user's check refused a fresh connection, and none has passed since. */
@@ -113,7 +115,9 @@ export class Opener<S extends Session> {
     const over = new AbortController();
     custody.onEnd(() => over.abort());
     const admit = async (): Promise<boolean> => permits.admit?.(slot.session as S, want.ask, over.signal) ?? true;
+    this.seeking += 1;
     const admitted = await house.steps.step('admit', admit, Infinity, over.signal);
+    this.seeking -= 1;
     if (!custody.held) return;
     if (admitted.is === 'failed') fail(admitted.error);
     else if (admitted.is === 'done' && !admitted.value) {

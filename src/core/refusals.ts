@@ -38,11 +38,14 @@ export function standing(s: PoolSnapshot): string {
   return parts.join(', ');
 }
 
-/** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken by 4 pools, 2 of them here`. */
+/** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken, 2 of them here, shared by 4 pools`. */
 function shared({ kind, limit, used, held, members }: BudgetFigures): string {
-  const taken = used === undefined ? `${limit} permits` : `${used} of ${limit} permits`;
-  const by = members === undefined ? '' : ` taken by ${plural(members, 'pool')}`;
-  return `${taken} of the ${kind} budget${by}, ${held} of them here`;
+  const taken =
+    used === undefined
+      ? `${limit} permits of the ${kind} budget`
+      : `${used} of ${limit} permits of the ${kind} budget taken`;
+  const by = members === undefined ? '' : `, shared by ${plural(members, 'pool')}`;
+  return `${taken}, ${held} of them here${by}`;
 }
 
 /** pg's words, which people match, where they look for them. */

@@ -144,7 +144,8 @@ export class FleetPermits implements Permits {
     return {
       kind: 'fleet',
       limit: this.#terms.limit,
-      used: fresh ? seen.used : undefined,
+      // Seen a moment ago, and we know better what is ours.
+      used: fresh ? Math.max(seen.used, this.#bonds.size) : undefined,
       held: this.#bonds.size,
       members: fresh ? seen.members : undefined,
     };

@@ -53,6 +53,9 @@ export class ThreadPermits implements Permits {
   #timer: Timer | undefined;
   /** Since when it has wanted one without a break. */
   #hungrySince: number | undefined;
+  /** Whether it has told the others in this wait, and when it last heard anybody. */
+  #said = false;
+  #heardAt = -Infinity;
   /** When its last wait ended. */
   #servedAt = -Infinity;
   /** When it took its last one. */
@@ -86,6 +89,7 @@ export class ThreadPermits implements Permits {
       // Who wants several goes on with the next one at once, and has not waited for nothing.
       if (now - this.#servedAt > BETWEEN_MS) this.#hungrySince = undefined;
       this.#wait = { wanted, settle };
+      this.#said = false;
       this.#look(true);
       if (this.#wait === undefined) return;
       const inMs = STARVING_MS - (now - (this.#hungrySince ?? now));
@@ -164,6 +168,7 @@ export class ThreadPermits implements Permits {
 
   /** Somebody wants one, has given one back, or has gone. */
   #woken(): void {
+    this.#heardAt = this.#clock.now();
     if (this.#wait !== undefined) this.#look(true);
     this.#weigh();
     if (this.pressure > 0) for (const listener of this.#listeners) listener();
@@ -227,6 +232,7 @@ export class ThreadPermits implements Permits {
 
   /** Tells the others that it starves. */
   #say(): void {
+    this.#said = true;
     if (this.#member.waiting?.() !== 0) this.#wakes?.shout();
   }
 
@@ -237,8 +243,10 @@ export class ThreadPermits implements Permits {
       this.#timer = undefined;
       this.#look(false);
       if (this.#wait === undefined) return;
-      this.#say();
-      this.#again(LOOK_MS);
+      // One shout has everybody look at everything: with many that starve each need not say so.
+      if (!this.#said || this.#clock.now() - this.#heardAt >= LOOK_MS / 2) this.#say();
+      // Not all at the same moment, or nobody would hear the first.
+      this.#again(LOOK_MS * (0.75 + this.#clock.random() / 2));
     });
   }
 

@@ -8,7 +8,7 @@ import type { Member } from '../../src/contracts/permits.ts';
 import { createEngine } from '../../src/core/create-engine.ts';
 import { type Script, ScriptedDriver } from '../../src/testing/scripted-driver.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { ScriptedPermits, type Seeker } from '../kit/ports.ts';
+import { CountingClock, ScriptedPermits, type Seeker } from '../kit/ports.ts';
 import { errorOf, Rig, type RigOptions, watch } from '../kit/rig.ts';
 
 /** Somebody who waits while others' connections turn over has one dialled after this. */
@@ -458,7 +458,7 @@ test('how the budget stands is in the snapshot and in what is said to who is tur
   await rig.get();
   permits.standing = { kind: 'threads', limit: 6, used: 6, held: 2, members: 4 };
   assert.deepEqual(rig.engine.snapshot().budget, permits.standing);
-  const text = '6 of 6 permits of the threads budget taken by 4 pools, 2 of them here';
+  const text = '6 of 6 permits of the threads budget taken, 2 of them here, shared by 4 pools';
   const waiter = rig.ask();
   const toomany = rig.ask();
   await rig.clock.advance(100);
@@ -543,4 +543,23 @@ test('createEngine() joins the budget of its option with its name, clock and lim
   void engine.close(CLOSURE);
   await clock.advance(1);
   assert.deepEqual([engine.phase, permits.taken, permits.left], ['closed', 0, 1]);
+});
+
+test('what is sought only to be kept warm does not keep the process, and what somebody waits for does', async () => {
+  let holds: CountingClock | undefined;
+  const { rig, permits } = proving({
+    settings: { min: 2, max: 3 },
+    wrapClock: (clock) => {
+      holds = new CountingClock(clock);
+      return holds;
+    },
+  });
+  void rig.engine.open({ wait: false });
+  await rig.clock.settle();
+  for (const one of [...permits.seekers]) assert.equal(one.wanted() > 0, true);
+  await rig.clock.advance(200);
+  assert.equal(holds?.holding.size, 0);
+  rig.ask();
+  await rig.clock.advance(200);
+  assert.equal(holds?.holding.size, 1);
 });

@@ -301,14 +301,16 @@ test('a wake-up that is lost costs 100 ms, no more', async () => {
   assert.equal(b.answer, true);
 });
 
-test('while nobody gives way who starves says so every 100 ms, and nobody else says anything', async () => {
+test('while nobody gives way who starves says so every 75 to 125 ms, and nobody else says anything', async () => {
   const { threads, parties } = stage(2);
   const [a, b, c] = parties;
   a.has(1, true);
   c.has(1, true);
   await b.wants();
   await threads.clock.advance(1_060);
-  assert.equal(threads.woken, 2 * 11);
+  // The first after 50 ms; each is heard by two.
+  const shouts = threads.woken / 2;
+  assert.ok(Number.isInteger(shouts) && shouts >= 1 + 8 && shouts <= 1 + 13, `${shouts} shouts`);
 });
 
 test('what cannot be divided evenly is first for those who took one longest ago, until they have had it for a second', async () => {
@@ -535,6 +537,24 @@ test('who leaves frees its row and ends its wait, and the others are told', asyn
   await threads.clock.advance(1);
   assert.deepEqual([threads.memory.members().length, threads.memory.used], [0, 0]);
   assert.equal(threads.clock.pendingTimers, 0);
+});
+
+test('many that starve wake the others as often as one does', async () => {
+  const perSecond = async (count: number): Promise<number> => {
+    const threads = new Threads(1);
+    const holder = new Party(threads);
+    holder.has(1);
+    holder.busy = 1;
+    for (let n = 0; n < count; n += 1) void new Party(threads).wants();
+    await threads.clock.advance(1_000);
+    const before = threads.woken;
+    await threads.clock.advance(5_000);
+    // Each shout wakes everybody else once.
+    return (threads.woken - before) / 5 / count;
+  };
+  const few = await perSecond(1);
+  assert.ok(few >= 5, `${few} shouts a second`);
+  assert.ok((await perSecond(24)) <= 2 * few + 1, 'as many as there are, and one more for each');
 });
 
 test('a permit that was granted in the turn of the leave can be given back after it, and is given back once', () => {

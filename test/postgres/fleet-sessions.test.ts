@@ -186,7 +186,7 @@ test('who waits too long is told how the budget stands', async (t) => {
   const lease = await one.acquire();
   await assert.rejects(
     other.acquire({ acquireTimeoutMs: 1_000 }),
-    /1 of 1 permits of the fleet budget taken by 2 pools, 0 of them here/,
+    /1 of 1 permits of the fleet budget taken, 0 of them here, shared by 2 pools/,
   );
   lease.release();
 });

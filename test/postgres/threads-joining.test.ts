@@ -262,7 +262,10 @@ test('what a pool has open when it is shared counts', async (t) => {
   assert.deepEqual(pool.snapshot().budget, { kind: 'threads', limit: 3, used: 2, held: 2, members: 1 });
   const thread = new Thread(t, { handle });
   await thread.order('lend', { n: 1 });
-  await assert.rejects(pool.acquire({ acquireTimeoutMs: 30 }), /3 of 3 permits of the threads budget taken by 2 pools/);
+  await assert.rejects(
+    pool.acquire({ acquireTimeoutMs: 30 }),
+    /3 of 3 permits of the threads budget taken, 2 of them here, shared by 2 pools/,
+  );
   for (const lease of leases) lease.release(true);
   await eventually('theirs alone is left', () => pool.snapshot().budget?.used === 1);
   assert.deepEqual(pool.share().budget, handle.budget);
