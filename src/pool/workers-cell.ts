@@ -128,7 +128,7 @@ export class Cell {
     this.#letGo = undefined;
   }
 
-  /** Connections that nobody uses go after a moment, and the request lives for as long as that takes. An object's are kept as any pool's are. */
+  /** Connections that nobody uses go after a moment, and the request lives for as long as that takes. An object keeps its own, like other pools. */
   #rest(): void {
     const { clock, contexts, graceMs } = this.#making;
     this.#grace?.cancel();
