@@ -62,7 +62,7 @@ export class PgEvents implements ClientEvents {
       this.#emit('error', error, client);
       return;
     }
-    const what = state === 'idle' ? 'an idle connection was lost' : 'a connection was lost at its return';
+    const what = state === 'idle' ? 'an idle connection was lost' : 'a connection was lost at its return or in a check';
     const message = `${this.#name}: ${what}: ${error.message}`;
     this.#reporter.report({ code: 'OXBOW_CONNECTION_LOST', message, error });
   }

@@ -254,8 +254,11 @@ test('killed backends, idle and lent, crash no process that has no listener anyw
     await admin.end();`;
   const { code, stdout, stderr } = await runProgram(program, server.config);
   assert.deepEqual({ code, stdout }, { code: 0, stdout: '0 1\n' });
-  // Nobody listens to the pool's errors, so it says that the idle one was lost; holders hear of theirs themselves.
-  assert.equal(stderr.match(/OXBOW_CONNECTION_LOST\].*: pool-1: an idle connection was lost: /g)?.length, 1, stderr);
+  // Nobody listens to the pool's errors, so it says that the idle one was lost; holders hear of theirs themselves. If the end of one of
+  // those is read first, the idle one is a suspect already and dies in its check.
+  const idle =
+    /OXBOW_CONNECTION_LOST\].*: pool-1: (an idle connection was lost|a connection was lost at its return or in a check): /g;
+  assert.equal(stderr.match(idle)?.length, 1, stderr);
 });
 
 test('a connection that its borrower ended himself is reported at its return, with the name of the pool', async (t) => {
@@ -268,7 +271,7 @@ test('a connection that its borrower ended himself is reported at its return, wi
   assert.deepEqual(said, [
     {
       code: 'OXBOW_CONNECTION_LOST',
-      message: 'shop: a connection was lost at its return: it had ended before it was given back',
+      message: 'shop: a connection was lost at its return or in a check: it had ended before it was given back',
     },
   ]);
 });
