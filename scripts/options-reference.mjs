@@ -26,6 +26,7 @@ const CHAPTERS = {
   Speed: ['speaker', 'prepare'],
   'When the server is away': ['reconnectTimeoutMs', 'onReconnectFailed', 'silentAfterMs', 'pooler'],
   'The process': ['autoOpen', 'allowExitOnIdle', 'dev'],
+  'Leaks and deadlocks': ['leakAfterMs', 'borrowLimitMs', 'nestedAcquire', 'deadlockGraceMs'],
   'Names, reports and call sites': ['name', 'logger', 'callSites'],
   'Other parts': ['clock', 'driver'],
 };

@@ -20,6 +20,8 @@ export interface Clock {
   timer(ms: number, fire: () => void, holdsProcess?: boolean): Timer;
   /** Calls `then` after one poll phase of the event loop, so that input and output which is already complete comes in first. */
   pollPhase(then: () => void): void;
+  /** Milliseconds of the processor that the process has used; undefined where nobody knows. Tells work from standing still. */
+  cpu?(): number | undefined;
   /** A number in [0, 1). */
   random(): number;
 }

@@ -4,7 +4,7 @@
 
 import type { Explanation } from './explain.ts';
 import type { Phase } from './phase.ts';
-import type { PoolSnapshot } from './snapshot.ts';
+import type { Holder, PoolSnapshot } from './snapshot.ts';
 
 /** `error[Symbol.for('oxbow.error')] === true` recognises an error of any copy of this package, in any realm. */
 const BRAND = Symbol.for('oxbow.error');
@@ -15,6 +15,8 @@ export const ERROR_KINDS = [
   'POOL_CLOSED',
   'POOL_PAUSED',
   'POOL_QUEUE_FULL',
+  'POOL_DEADLOCK',
+  'POOL_NESTED_ACQUIRE',
   'POOL_CONNECT_FAILED',
   'CONNECTION_LOST',
   'QUERY_TIMEOUT',
@@ -119,6 +121,48 @@ export class QueueFullError extends OxbowError {
   constructor(message: string, snapshot: PoolSnapshot) {
     super('POOL_QUEUE_FULL', message);
     this.snapshot = snapshot;
+  }
+}
+
+/**
+ * Every connection is held by a task that waits for one: nothing can move, so the youngest of those waiters is turned away, and its task
+ * gives back what it holds. Probable, not proven: who waits for what inside a task cannot be seen.
+ */
+export class DeadlockError extends OxbowError {
+  /** Who holds the connections. */
+  readonly cycle: Holder[];
+  /** `file:line` where the request that was turned away was made, if it was noted. */
+  readonly site: string | undefined;
+  declare readonly explanation: Explanation | undefined;
+  readonly snapshot: PoolSnapshot;
+
+  constructor(
+    message: string,
+    facts: {
+      cycle: readonly Holder[];
+      site: string | undefined;
+      snapshot: PoolSnapshot;
+      explanation: Explanation | undefined;
+    },
+  ) {
+    super('POOL_DEADLOCK', message);
+    this.cycle = [...facts.cycle];
+    this.site = facts.site;
+    this.snapshot = facts.snapshot;
+    if (facts.explanation !== undefined) this.explanation = facts.explanation;
+  }
+}
+
+/** With `nestedAcquire: 'forbid'`: a task that holds a connection of a pool asked the same pool for another one. */
+export class NestedAcquireError extends OxbowError {
+  /** `file:line` where the first one was taken, and where the second was asked for, if they were noted. */
+  readonly heldSite: string | undefined;
+  readonly site: string | undefined;
+
+  constructor(message: string, facts: { heldSite: string | undefined; site: string | undefined }) {
+    super('POOL_NESTED_ACQUIRE', message);
+    this.heldSite = facts.heldSite;
+    this.site = facts.site;
   }
 }
 
@@ -282,6 +326,8 @@ named(PoolTimeoutError, 'PoolTimeoutError');
 named(PoolClosedError, 'PoolClosedError');
 named(PoolPausedError, 'PoolPausedError');
 named(QueueFullError, 'QueueFullError');
+named(DeadlockError, 'DeadlockError');
+named(NestedAcquireError, 'NestedAcquireError');
 named(ConnectError, 'ConnectError');
 named(ConnectionLostError, 'ConnectionLostError');
 named(QueryTimeoutError, 'QueryTimeoutError');

@@ -226,6 +226,35 @@ export interface EngineOptions<C = unknown, P = unknown> {
   callSites?: boolean | 'auto' | undefined;
 
   /**
+   * A lease without a running query for so long is reported once (`OXBOW_LEASE_HELD`), with its call site, while somebody starves, or in
+   * dev mode at all; and again when it comes back. It is never taken away. Milliseconds; default 30 000, legal from 1; `false` never.
+   * Raise it for a pool whose borrowers hold a connection by design, such as for LISTEN.
+   */
+  leakAfterMs?: LimitOption;
+
+  /**
+   * A lease that is held longer than this is taken away: what runs is cancelled, its next query rejects with `LEASE_REVOKED`, and its
+   * connection is replaced. Milliseconds; default off, legal from 1. The remedy for leaks that nobody finds; set it well above the longest
+   * honest borrowing.
+   */
+  borrowLimitMs?: LimitOption;
+
+  /**
+   * What follows when every connection is held by a task (a call of `use()` or `transaction()`) that waits here for another one, for longer
+   * than `deadlockGraceMs`. `'detect'` (default): the youngest of those waiters is turned away with `DeadlockError`, so that the others go
+   * on. `'warn'` (default in `oxbow/pg`): it is reported (`OXBOW_PROBABLE_DEADLOCK`). `'forbid'`: a task that holds a connection of this
+   * pool and asks it for another is refused at once with `NestedAcquireError`. `'allow'`: nobody looks. It is a strong suspicion, not a
+   * proof; docs/guides/deadlocks.md has its limits. Before Node 24 following tasks costs every `await` of the process something: outside
+   * dev mode that begins when somebody first waits for a pool that is wholly lent; with `'forbid'`, when the pool is made.
+   */
+  nestedAcquire?: 'detect' | 'warn' | 'forbid' | 'allow' | undefined;
+
+  /**
+   * For how long nothing must have moved before that counts as a deadlock, see `nestedAcquire`. Milliseconds; default 500, legal from 1.
+   */
+  deadlockGraceMs?: NumberOption;
+
+  /**
    * Where reports go, each by `warn(obj, msg)`. Default: they become process warnings, of each code one per call site; with
    * `NODE_DEBUG=oxbow` every event is written to stderr as well. What a report quotes of a statement is its text, so a literal in it is
    * written down too.

@@ -47,11 +47,15 @@ export interface Holder {
   /** For how long no statement has been running on it. */
   idleMs: number;
   busy: boolean;
+  /** Idle inside a transaction, open or failed: its locks and its snapshot are held as well. */
+  inTransaction?: boolean;
   lastStatement?: string;
   /** `file:line` of the borrower. */
   site?: string;
   /** The server's process id. */
   pid?: number;
+  /** Whose connection it is, where several pools are spoken of. */
+  pool?: string;
 }
 
 /** Gauges, counters and distributions since the pool was made, or since `popStats()`. */

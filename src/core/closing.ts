@@ -114,13 +114,13 @@ export class Closing<S extends Session> {
     this.#report.stillHeld = house.holders();
     this.#life.lendNoMore();
     for (const slot of house.slots) {
-      const { lease } = slot;
-      if (slot.state === State.lent && lease !== undefined) {
-        slot.lease = undefined;
-        house.ledger.returned(lease);
-        const text = `lease ${lease.id} was revoked: the pool was closed and did not wait longer`;
+      const { held, record } = slot;
+      if (slot.state === State.lent && record !== undefined) {
+        slot.parted();
+        house.ledger.returned(record);
+        const text = `lease ${record.id} was revoked: the pool was closed and did not wait longer`;
         // Its borrower hears of it first, and may give it back at once, or bring it down.
-        lease.end(new LeaseError('LEASE_REVOKED', text));
+        held?.end(new LeaseError('LEASE_REVOKED', text));
         if (slot.state === State.lent) house.condemn(slot, 'closed');
       } else if (slot.state === State.returning || slot.state === State.idle) {
         house.condemn(slot, 'closed');
@@ -147,6 +147,7 @@ export class Closing<S extends Session> {
     this.#quiet();
     house.deadlines.stop();
     house.permits.leave?.();
+    house.unwatch();
     this.#life.become('closed');
     finish(this.#report);
     return true;

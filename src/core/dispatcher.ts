@@ -2,8 +2,7 @@
 // it leaves with nothing. Does not connect, clean, check or close: it asks for that.
 
 import type { Session } from '../contracts/driver.ts';
-import type { Explanation } from '../contracts/explain.ts';
-import type { PoolSnapshot } from '../contracts/snapshot.ts';
+import type { RefusalReason } from '../contracts/figures.ts';
 import { Aborts } from './aborts.ts';
 import { BEAT_MS } from './bounds.ts';
 import type { Household } from './household.ts';
@@ -103,9 +102,9 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   }
 
   #waiter(request: Request | undefined): Waiter<S> {
-    const { clock, ledger } = this.#house;
+    const { clock, ledger, tasks } = this.#house;
     const now = clock.now();
-    return new Waiter<S>(now, request, now < ledger.silentUntil ? undefined : this.#asked(now));
+    return new Waiter<S>(now, request, now < ledger.silentUntil ? undefined : this.#asked(now), tasks.current());
   }
 
   #queue(waiter: Waiter<S>, timeoutMs: number): void {
@@ -164,6 +163,17 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     return turned;
   }
 
+  /** One that still waits. */
+  turnOneAway(waiter: Waiter<S>, reason: 'deadlock', error: () => Error): void {
+    this.#leave(waiter);
+    this.#reject(waiter, reason, error());
+  }
+
+  /** Whose deadline has passed and who was not told yet. */
+  get leaving(): readonly Waiter<S>[] {
+    return this.#expired;
+  }
+
   /** A waiter's deadline has passed. */
   timedOut(waiter: Waiter<S>): void {
     this.#leave(waiter);
@@ -175,11 +185,19 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     if (this.#expired.length === 0) return;
     const house = this.#house;
     const expired = this.#expired;
-    this.#expired = [];
     const now = house.clock.now();
     const snapshot = house.snapshot();
     const first = expired[0] as Waiter<S>;
-    const explanation = this.#explain(snapshot, now - first.since, first.alarm?.extension?.givenBackMs ?? 0);
+    const explanation = house.explain(
+      {
+        waitedMs: now - first.since,
+        timeoutMs: first.request?.acquireTimeoutMs ?? this.#timeoutMs,
+        givenBackMs: first.alarm?.extension?.givenBackMs ?? 0,
+      },
+      snapshot,
+    );
+    this.#expired = [];
+    house.starved(now - first.since);
     for (const waiter of expired) {
       const facts = {
         pgManners: house.settings.pgManners,
@@ -187,7 +205,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
         explanation,
         waitedMs: now - waiter.since,
         givenBackMs: waiter.alarm?.extension?.givenBackMs ?? 0,
-        timeoutMs: waiter.request?.acquireTimeoutMs ?? house.settings.acquireTimeoutMs,
+        timeoutMs: waiter.request?.acquireTimeoutMs ?? this.#timeoutMs,
         failure: relevantFailure(house, waiter.since),
         now,
       };
@@ -252,6 +270,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     this.#clockGap = gap;
     this.#lookedAt = now;
     if (Math.abs(gap - before) <= SLEPT_MS) return false;
+    if (gap > before) this.#house.loop.slept(gap - before, now);
     this.#house.suspectAll();
     return true;
   }
@@ -296,7 +315,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     if (signal !== undefined) this.#aborts.forget(signal, waiter);
   }
 
-  #reject(waiter: Waiter<S>, reason: 'timeout' | 'aborted' | 'closed' | 'connect' | 'paused', error: Error): void {
+  #reject(waiter: Waiter<S>, reason: RefusalReason, error: Error): void {
     const house = this.#house;
     house.counters.refused(reason);
     waiter.settle(new Refusal(error));
@@ -309,23 +328,12 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
     return Promise.reject(error);
   }
 
-  /** A verdict that cannot be given must not cost anybody the answer. */
-  #explain(snapshot: PoolSnapshot, waitedMs: number, givenBackMs: number): Explanation | undefined {
-    const house = this.#house;
-    try {
-      return house.explainer.explain({ snapshot, holders: house.holders(), waitedMs, givenBackMs });
-    } catch (error) {
-      const message = `${house.settings.name}: no explanation: ${error instanceof Error ? error.message : String(error)}`;
-      house.reporter.report({ code: 'OXBOW_CALLBACK_FAILED', message, error });
-      return undefined;
-    }
-  }
-
   #refuseAtOnce(): Promise<never> {
     const house = this.#house;
     const now = house.clock.now();
     const snapshot = house.snapshot();
-    const explanation = this.#explain(snapshot, 0, 0);
+    const refused = { waitedMs: 0, timeoutMs: 0, givenBackMs: 0 };
+    const explanation = house.explain(refused, snapshot);
     const failure = relevantFailure(house, now);
     // Who never waits must find a connection some day: what is stale is asked, and where there is none one is made.
     const stale = house.idle.first;
@@ -333,18 +341,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
       if (stale === null) house.wish();
       else void house.examine(stale, false);
     }
-    return this.#refuse(
-      'timeout',
-      timeoutError({
-        pgManners: house.settings.pgManners,
-        snapshot,
-        explanation,
-        waitedMs: 0,
-        givenBackMs: 0,
-        timeoutMs: 0,
-        failure,
-        now,
-      }),
-    );
+    const { pgManners } = house.settings;
+    return this.#refuse('timeout', timeoutError({ ...refused, pgManners, snapshot, explanation, failure, now }));
   }
 }

@@ -4,11 +4,13 @@
 import type { Clock } from '../contracts/clock.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
+import type { Explanation } from '../contracts/explain.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { Alarm } from '../foundation/deadlines.ts';
 import { Closing, type Closure } from './closing.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { Explaining } from './explaining.ts';
 import { Health as HealthCare } from './health.ts';
 import { House } from './house.ts';
 import type { Hooks, Ports, Settings } from './household.ts';
@@ -23,6 +25,7 @@ import { Retirement } from './retirement.ts';
 import { isSignal } from './signals.ts';
 import { Silence } from './silence.ts';
 import { Upkeep } from './upkeep.ts';
+import { Vigil } from './vigil.ts';
 import type { Request, Standing } from './wait-queue.ts';
 
 export interface EngineParts<S extends Session, L extends Lease<S>> {
@@ -53,21 +56,30 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     const life = new Lifecycle<S>(house, quiet);
     this.#house = house;
     this.#life = life;
-    this.#dispatcher = new Dispatcher(house, new Recycler(house), parts.Lease ?? (leaseClass<S>() as LeaseClass<S, L>));
+    const recycler = new Recycler(house);
+    const opener = new Opener(house);
+    this.#dispatcher = new Dispatcher(house, recycler, parts.Lease ?? (leaseClass<S>() as LeaseClass<S, L>));
     this.#closing = new Closing(house, life, quiet);
     this.#operator = new Operator(house);
     this.#reading = new Reading(house);
     house.furnish({
       closing: this.#closing,
       dispatcher: this.#dispatcher,
+      explaining: new Explaining(house, () => ({
+        awaitsPermit: opener.awaitsPermit,
+        pausedForMs: life.pausedForMs,
+        retryInMs: house.governor.retryInMs(clock.now(), house.queue.length > 0),
+      })),
       health: new HealthCare(house),
       life,
-      opener: new Opener(house),
+      opener,
       operator: this.#operator,
       reading: this.#reading,
+      recycler,
       retirement: new Retirement(house),
       silence: new Silence(house),
       upkeep: new Upkeep(house),
+      vigil: new Vigil(house),
     });
     house.permits.onPressure(() => this.#yieldIdle());
   }
@@ -194,6 +206,27 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
 
   popStats(): PoolStats {
     return this.#reading.popStats();
+  }
+
+  /** Why an acquire would wait or fail now. */
+  explain(): Explanation {
+    const house = this.#house;
+    const said = house.explain();
+    if (said !== undefined) return said;
+    const snapshot = house.snapshot();
+    return {
+      verdict: 'ok',
+      summary: `${snapshot.name}: nobody concludes anything here`,
+      evidence: { ...snapshot },
+      advice: [],
+    };
+  }
+
+  /** Somebody was refused before he could ask. */
+  refused(reason: 'nested', error: Error): void {
+    this.#house.counters.requests += 1;
+    this.#house.counters.refused(reason);
+    this.#house.events.refused(reason, error);
   }
 
   health(): Health {

@@ -8,13 +8,14 @@ const HOLD_MS = 50;
 
 export class Hold {
   readonly #clock: Clock;
-  readonly #busy: () => boolean;
+  readonly #busy: (lateMs: number) => boolean;
+  #dueAt = 0;
   #timer: Timer | undefined;
   /** A timer that holds the process is armed. */
   held = false;
 
-  /** `busy` tells whether there still is a reason. */
-  constructor(clock: Clock, busy: () => boolean) {
+  /** `busy` tells whether there still is a reason, and is told how late it is asked. */
+  constructor(clock: Clock, busy: (lateMs: number) => boolean) {
     this.#clock = clock;
     this.#busy = busy;
   }
@@ -22,6 +23,7 @@ export class Hold {
   take(): void {
     if (this.held) return;
     this.held = true;
+    this.#dueAt = this.#clock.now() + HOLD_MS;
     this.#timer = this.#clock.timer(HOLD_MS, this.#look, true);
   }
 
@@ -32,6 +34,6 @@ export class Hold {
 
   #look = (): void => {
     this.held = false;
-    if (this.#busy()) this.take();
+    if (this.#busy(this.#clock.now() - this.#dueAt)) this.take();
   };
 }

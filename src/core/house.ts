@@ -3,20 +3,24 @@
 // and return a third of its time.
 
 import type { Clock } from '../contracts/clock.ts';
+import { type DeadlockGraph, noDeadlocks } from '../contracts/deadlocks.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
+import type { LeaseError } from '../contracts/errors.ts';
 import { type EngineEvents, noEvents, type Traffic } from '../contracts/events.ts';
-import { type Explainer, noExplainer } from '../contracts/explain.ts';
+import { type Deadlock, type Explainer, type Explanation, noExplainer } from '../contracts/explain.ts';
 import type { RetireReason } from '../contracts/figures.ts';
-import { emptyLedger, type Ledger } from '../contracts/ledger.ts';
+import { emptyLedger, type LeaseRecord, type Ledger } from '../contracts/ledger.ts';
 import { type Permits, unlimitedPermits } from '../contracts/permits.ts';
 import type { Phase } from '../contracts/phase.ts';
 import { type Reporter, silentReporter } from '../contracts/reporter.ts';
 import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
 import { noTasks, type TaskContext } from '../contracts/task-context.ts';
 import { Deadlines, FROZEN_MS } from '../foundation/deadlines.ts';
+import { LoopLog } from '../foundation/loop-log.ts';
 import type { Closing } from './closing.ts';
 import { Counters } from './counters.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { Explaining, Refused } from './explaining.ts';
 import { Governor } from './governor.ts';
 import type { Health } from './health.ts';
 import { Hold } from './hold.ts';
@@ -27,26 +31,31 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Opener } from './opener.ts';
 import type { Operator } from './operator.ts';
 import type { Reading } from './reading.ts';
+import type { Recycler } from './recycler.ts';
 import type { Retirement } from './retirement.ts';
 import type { Silence } from './silence.ts';
 import type { Slot } from './slot.ts';
 import { State, StateBook } from './states.ts';
 import { Stepper } from './steps.ts';
 import type { Upkeep } from './upkeep.ts';
+import type { Vigil } from './vigil.ts';
 import { type Waiter, WaitQueue } from './wait-queue.ts';
 
 /** Who does what the verbs say. */
 export interface Parts<S extends Session> {
   readonly closing: Closing<S>;
   readonly dispatcher: Dispatcher<S, Lease<S>>;
+  readonly explaining: Explaining<S>;
   readonly health: Health<S>;
   readonly life: Lifecycle<S>;
   readonly opener: Opener<S>;
   readonly operator: Operator<S>;
   readonly reading: Reading<S>;
+  readonly recycler: Recycler<S>;
   readonly retirement: Retirement<S>;
   readonly silence: Silence<S>;
   readonly upkeep: Upkeep<S>;
+  readonly vigil: Vigil<S>;
 }
 
 export class House<S extends Session> implements Household<S> {
@@ -58,6 +67,7 @@ export class House<S extends Session> implements Household<S> {
   readonly ledger: Ledger;
   readonly tasks: TaskContext;
   readonly explainer: Explainer;
+  readonly deadlocks: DeadlockGraph;
   readonly reporter: Reporter;
   readonly events: EngineEvents;
   traffic: Traffic | undefined;
@@ -68,12 +78,14 @@ export class House<S extends Session> implements Household<S> {
   readonly idle: IdleSet<S> = new IdleSet();
   readonly queue: WaitQueue<S> = new WaitQueue();
   readonly counters: Counters = new Counters();
+  readonly loop: LoopLog;
   readonly governor: Governor;
   phase: Phase = 'created';
   lending = false;
   ending = false;
   attentive = false;
   nextSweepAt: number = Infinity;
+  overdue = 0;
   min: number;
   max: number;
   generation = 0;
@@ -89,26 +101,30 @@ export class House<S extends Session> implements Household<S> {
     this.ledger = ports.ledger ?? emptyLedger;
     this.tasks = ports.tasks ?? noTasks;
     this.explainer = ports.explainer ?? noExplainer;
+    this.deadlocks = ports.deadlocks ?? noDeadlocks;
     this.reporter = ports.reporter ?? silentReporter;
     this.events = ports.events ?? noEvents;
     this.traffic = this.events;
     this.min = settings.min;
     this.max = settings.max;
     this.governor = new Governor(clock, settings);
+    this.loop = new LoopLog(() => clock.cpu?.());
     this.deadlines = new Deadlines(
       clock,
       this.queue,
       settings.acquireTimeoutMs,
       (lateMs) => {
+        this.loop.late(lateMs, clock.now());
         if (lateMs >= FROZEN_MS) this.suspectAll();
       },
       (waiter) => this.#parts.dispatcher.timedOut(waiter as Waiter<S>),
       () => this.#parts.dispatcher.flushExpired(),
     );
     this.steps = new Stepper(clock, this.deadlines);
-    this.#hold = new Hold(clock, () => {
-      const { life, opener, operator, silence } = this.#parts;
+    this.#hold = new Hold(clock, (lateMs) => {
+      const { life, opener, operator, silence, vigil } = this.#parts;
       silence.look();
+      vigil.look(lateMs);
       // What is sought only to be kept warm is no reason to stay.
       const seeking = this.queue.length + life.proving === 0 ? opener.seeking : 0;
       const waits = life.proving + operator.waiting + (silence.probing ? 1 : 0);
@@ -163,6 +179,42 @@ export class House<S extends Session> implements Household<S> {
 
   turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error, most?: number): number {
     return this.#parts.dispatcher.turnAway(reason, error, most);
+  }
+
+  turnOneAway(waiter: Waiter<S>, reason: 'deadlock', error: () => Error): void {
+    this.#parts.dispatcher.turnOneAway(waiter, reason, error);
+  }
+
+  get leaving(): readonly Waiter<S>[] {
+    return this.#parts.dispatcher.leaving;
+  }
+
+  explain(refused?: Refused, snapshot?: PoolSnapshot): Explanation | undefined {
+    return this.#parts.explaining.explain(refused, snapshot);
+  }
+
+  jam(): Deadlock | undefined {
+    return this.#parts.vigil.jam();
+  }
+
+  starved(waitedMs: number): void {
+    this.#parts.vigil.starved(waitedMs);
+  }
+
+  cameBack(lease: LeaseRecord, heldMs: number | undefined): void {
+    this.#parts.vigil.returned(lease, heldMs);
+  }
+
+  unwatch(): void {
+    this.#parts.vigil.stop();
+  }
+
+  reclaim(slot: Slot<S>, record: LeaseRecord): void {
+    this.#parts.recycler.reclaim(record, slot);
+  }
+
+  takeAway(slot: Slot<S>, error: LeaseError): void {
+    this.#parts.recycler.takeAway(slot, error);
   }
 
   examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'> {

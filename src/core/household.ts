@@ -2,24 +2,28 @@
 // Types only. The one object behind it is in house.ts; no part imports another part.
 
 import type { Clock } from '../contracts/clock.ts';
+import type { DeadlockGraph } from '../contracts/deadlocks.ts';
 import type { Driver, Session } from '../contracts/driver.ts';
+import type { LeaseError } from '../contracts/errors.ts';
 import type { EngineEvents, Traffic } from '../contracts/events.ts';
-import type { Explainer } from '../contracts/explain.ts';
+import type { Deadlock, Explainer, Explanation } from '../contracts/explain.ts';
 import type { RetireReason } from '../contracts/figures.ts';
-import type { Ledger } from '../contracts/ledger.ts';
+import type { LeaseRecord, Ledger } from '../contracts/ledger.ts';
 import type { Permits } from '../contracts/permits.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Reporter } from '../contracts/reporter.ts';
 import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
 import type { TaskContext } from '../contracts/task-context.ts';
 import type { Deadlines } from '../foundation/deadlines.ts';
+import type { LoopLog } from '../foundation/loop-log.ts';
 import type { Counters } from './counters.ts';
+import type { Refused } from './explaining.ts';
 import type { Governor } from './governor.ts';
 import type { IdleSet } from './idle-set.ts';
 import type { Slot } from './slot.ts';
 import type { StateBook } from './states.ts';
 import type { Stepper } from './steps.ts';
-import type { WaitQueue } from './wait-queue.ts';
+import type { Waiter, WaitQueue } from './wait-queue.ts';
 
 /** The resolved options an engine lives by. Times are milliseconds, `Infinity` means never or without limit. */
 export interface Settings {
@@ -43,6 +47,10 @@ export interface Settings {
   readonly silentAfterMs: number;
   readonly connectConcurrency: number;
   readonly reconnectTimeoutMs: number;
+  readonly leakAfterMs: number;
+  readonly borrowLimitMs: number;
+  readonly nestedAcquire: 'detect' | 'warn' | 'forbid' | 'allow';
+  readonly deadlockGraceMs: number;
   readonly autoOpen: boolean;
   readonly dev: boolean;
   /** As pg: each failed connect fails the first waiter, and pg's texts stand in front. */
@@ -66,6 +74,7 @@ export interface Ports {
   readonly ledger: Ledger;
   readonly tasks: TaskContext;
   readonly explainer: Explainer;
+  readonly deadlocks: DeadlockGraph;
   readonly reporter: Reporter;
   readonly events: EngineEvents;
 }
@@ -84,6 +93,7 @@ export interface Household<S extends Session> extends Ports {
   readonly idle: IdleSet<S>;
   readonly queue: WaitQueue<S>;
   readonly counters: Counters;
+  readonly loop: LoopLog;
   readonly governor: Governor;
   /** Written by the life cycle alone. */
   phase: Phase;
@@ -95,6 +105,8 @@ export interface Household<S extends Session> extends Ports {
   attentive: boolean;
   /** When upkeep looks next, on the monotonic clock. Written by upkeep alone. */
   nextSweepAt: number;
+  /** Leases that were said to be kept for too long, and are still out. Written by the vigil alone. */
+  overdue: number;
   /** A timer that holds the process is armed. */
   readonly held: boolean;
   /** As resized. */
@@ -114,6 +126,24 @@ export interface Household<S extends Session> extends Ports {
   pump(): void;
   /** Rejects the waiters, or the first `most` of them, with what `error` makes for each. (dispatcher) */
   turnAway(reason: 'closed' | 'connect' | 'paused', error: () => Error, most?: number): number;
+  /** Rejects one waiter that still waits. (dispatcher) */
+  turnOneAway(waiter: Waiter<S>, reason: 'deadlock', error: () => Error): void;
+  /** Waiters whose deadline has passed and who were not told yet. (dispatcher) */
+  readonly leaving: readonly Waiter<S>[];
+  /** Why whoever was refused got nothing, or why somebody would wait. (explaining) */
+  explain(refused?: Refused, snapshot?: PoolSnapshot): Explanation | undefined;
+  /** The probable deadlock that the pool is part of now. (vigil) */
+  jam(): Deadlock | undefined;
+  /** Somebody has waited for so long and got nothing. (vigil) */
+  starved(waitedMs: number): void;
+  /** A lease that was said to be kept for too long came back after so long, or was lost. (vigil) */
+  cameBack(lease: LeaseRecord, heldMs: number | undefined): void;
+  /** The pool has ended: nobody looks any more. (vigil) */
+  unwatch(): void;
+  /** Takes a connection back whose lease was forgotten. (recycler) */
+  reclaim(slot: Slot<S>, record: LeaseRecord): void;
+  /** Takes a lease away that was held for too long, and replaces its connection. (recycler) */
+  takeAway(slot: Slot<S>, error: LeaseError): void;
   /** Checks a slot at rest; the promise tells how it went. (health) */
   examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'>;
   /** Examines stale idle slots, one for each waiter that has none under way. (health) */

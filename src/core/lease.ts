@@ -5,6 +5,7 @@ import { LEASE_TRAP } from '../contracts/clone-traps.ts';
 import type { Session } from '../contracts/driver.ts';
 import { ConnectionLostError, LeaseError } from '../contracts/errors.ts';
 import type { LeaseRecord } from '../contracts/ledger.ts';
+import type { Task } from '../contracts/task-context.ts';
 import type { Slot } from './slot.ts';
 
 /** Who takes back what was lent. */
@@ -79,6 +80,7 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
     readonly id: number;
     readonly label: string | undefined;
     origin: object | undefined;
+    task: Task | undefined = undefined;
     readonly #home: LeaseHome<S>;
     readonly #slot: Slot<S>;
     /** Negative while it is out; else the monotonic time of the release, and how long it was held. */

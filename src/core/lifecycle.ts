@@ -37,6 +37,11 @@ export class Lifecycle<S extends Session> {
     return this.#house.phase;
   }
 
+  /** For how long it has been paused; undefined if it is not. */
+  get pausedForMs(): number | undefined {
+    return this.phase === 'paused' ? this.#house.clock.now() - this.#pausedAt : undefined;
+  }
+
   become(phase: Phase): void {
     const house = this.#house;
     const from = house.phase;
@@ -199,16 +204,14 @@ export class Lifecycle<S extends Session> {
   #notReady(waiter: ReadyWaiter): void {
     const house = this.#house;
     const now = house.clock.now();
-    const facts = {
-      pgManners: house.settings.pgManners,
-      snapshot: house.snapshot(),
-      explanation: undefined,
-      waitedMs: now - waiter.since,
-      timeoutMs: now - waiter.since,
-    };
-    const failure = relevantFailure(house, waiter.since);
+    const snapshot = house.snapshot();
+    const waitedMs = now - waiter.since;
     const givenBackMs = waiter.extension?.givenBackMs ?? 0;
-    const error = timeoutError({ ...facts, givenBackMs, failure, now });
+    const asked = { waitedMs, timeoutMs: waitedMs, givenBackMs };
+    const explanation = house.explain(asked, snapshot);
+    const { pgManners } = house.settings;
+    const failure = relevantFailure(house, waiter.since);
+    const error = timeoutError({ ...asked, pgManners, snapshot, explanation, failure, now });
     waiter.leave();
     this.#watch();
     if (waiter.opens && this.phase === 'opening') this.#fallBack(error);

@@ -80,6 +80,11 @@ export class Opener<S extends Session> {
     if (permits.tryTake()) this.#start(true);
   }
 
+  /** Somebody wants a permit that the budget has not, or has yet to see proven. */
+  get awaitsPermit(): boolean {
+    return this.#asking || this.seeking > 0;
+  }
+
   stop(): void {
     this.#again?.cancel();
     this.#again = undefined;
@@ -131,7 +136,7 @@ export class Opener<S extends Session> {
   #start(wished = false): void {
     const house = this.#house;
     this.#lastId += 1;
-    const slot = new Slot<S>(this.#lastId, house.generation);
+    const slot = new Slot<S>(this.#lastId, house.generation, house.clock.now());
     house.book.enter(slot);
     house.slots.add(slot);
     house.counters.connects += 1;
@@ -321,12 +326,8 @@ export class Opener<S extends Session> {
       reporter.report({ code: 'OXBOW_CONNECT_FAILED', message: `${after}: ${error.message}; still trying`, error });
       return;
     }
-    const failed = (thrown: unknown): void =>
-      reporter.report({
-        code: 'OXBOW_CALLBACK_FAILED',
-        message: `${after}, and onReconnectFailed threw`,
-        error: thrown,
-      });
+    const message = `${after}, and onReconnectFailed threw`;
+    const failed = (error: unknown): void => reporter.report({ code: 'OXBOW_CALLBACK_FAILED', message, error });
     try {
       Promise.resolve(hooks.onReconnectFailed(error)).catch(failed);
     } catch (thrown) {

@@ -251,6 +251,37 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
     default: both('auto'),
     doc: 'note where each lease was taken: always, never, or where it is likely to be asked for',
   },
+  leakAfterMs: {
+    ...limit,
+    kind: 'ms',
+    default: both(30_000),
+    min: 1,
+    offAs: 'never',
+    doc: 'a lease without a running query for so long, while somebody starves, is reported',
+    tier: 'common',
+  },
+  borrowLimitMs: {
+    ...limit,
+    kind: 'ms',
+    default: both(Infinity),
+    min: 1,
+    offAs: 'off',
+    doc: 'a lease held longer is cancelled and revoked',
+  },
+  nestedAcquire: {
+    ...base,
+    kind: 'word',
+    words: ['detect', 'warn', 'forbid', 'allow'],
+    default: each('detect', 'warn'),
+    doc: 'what follows when tasks hold every connection and wait for another',
+  },
+  deadlockGraceMs: {
+    ...bounded,
+    kind: 'ms',
+    default: both(500),
+    min: 1,
+    doc: 'for how long nothing must have moved before that counts as a deadlock',
+  },
   logger: {
     ...base,
     kind: 'port',
@@ -283,11 +314,4 @@ export const OPTIONS: Readonly<Record<OptionName, OptionSpec>> = {
 };
 
 /** Documented for later versions. Refused until then: passed on to the client they would be ignored in silence. */
-export const LATER_OPTIONS: ReadonlySet<string> = new Set([
-  'leakAfterMs',
-  'borrowLimitMs',
-  'nestedAcquire',
-  'deadlockGraceMs',
-  'multiplex',
-  'overload',
-]);
+export const LATER_OPTIONS: ReadonlySet<string> = new Set(['multiplex', 'overload']);

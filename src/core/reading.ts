@@ -101,7 +101,7 @@ export class Reading<S extends Session> {
   }
 
   #holder(slot: Slot<S>, now: number): Holder | undefined {
-    const { lease, session } = slot;
+    const { record: lease, session } = slot;
     if (lease === undefined || session === undefined) return undefined;
     const busy = session.status === 'busy';
     const holder: Holder = {
@@ -117,6 +117,7 @@ export class Reading<S extends Session> {
     if (ran && session.lastStatement !== undefined) holder.lastStatement = session.lastStatement;
     if (site !== undefined) holder.site = site;
     if (session.pid !== undefined) holder.pid = session.pid;
+    if (session.status === 'transaction' || session.status === 'failed') holder.inTransaction = true;
     return holder;
   }
 

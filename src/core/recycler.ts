@@ -2,7 +2,9 @@
 // outstanding or a transaction is open, and that it takes no longer than `returnTimeoutMs`; else the connection is replaced.
 
 import type { Session } from '../contracts/driver.ts';
-import type { ReturnOutcome } from '../contracts/figures.ts';
+import type { LeaseError } from '../contracts/errors.ts';
+import type { RetireReason, ReturnOutcome } from '../contracts/figures.ts';
+import type { LeaseRecord } from '../contracts/ledger.ts';
 import { CANCEL_MS } from './bounds.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
@@ -59,7 +61,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   }
 
   /** It does not go straight back to rest. */
-  #look(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, heldMs: number): void {
+  #look(lease: LeaseRecord, slot: Slot<S>, reason: Error | boolean | null | undefined, heldMs: number): void {
     const session = slot.session as S;
     const { status } = session;
     if (status === 'lost') {
@@ -80,14 +82,32 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     if (slot.state === RETURNING) void this.#clean(slot, lease, heldMs, false);
   }
 
-  #receive(lease: Lease<S>, slot: Slot<S>, reason: unknown, now: number): number {
+  /** Nobody has the lease any more: its connection is cleaned as any other, and the one to blame was named already. */
+  reclaim(record: LeaseRecord, slot: Slot<S>): void {
+    const heldMs = this.#receive(record, slot, undefined, this.now());
+    if (slot.state === RETURNING) void this.#clean(slot, record, heldMs, false);
+  }
+
+  /** It was held for too long: what runs is cancelled, and whoever still has the client must not meet the next borrower. */
+  takeAway(slot: Slot<S>, error: LeaseError): void {
+    const { held, record } = slot;
+    if (record === undefined) return;
+    held?.end(error);
+    // Whoever was told may have brought it down, or given it back.
+    if (slot.record !== record) return;
+    this.#spoiled(slot, record, this.#receive(record, slot, error, this.now()));
+    if (slot.state === RETURNING) void this.#cancelAndCut(slot, 'condemned');
+  }
+
+  #receive(lease: LeaseRecord, slot: Slot<S>, reason: unknown, now: number): number {
     const house = this.#house;
     const heldMs = now - slot.lentAt;
-    slot.lease = undefined;
+    slot.parted();
     house.book.move(slot, RETURNING);
     house.counters.returns += 1;
     house.counters.useMs.record(heldMs);
     house.ledger.returned(lease);
+    if (house.overdue > 0) house.cameBack(lease, heldMs);
     house.idle.used(slot, now);
     slot.seenAt = now;
     house.traffic?.released(slot.session as S, reason);
@@ -95,18 +115,18 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   }
 
   /** False if the connection died while they were told: then it is on its way out already. */
-  #told(slot: Slot<S>, lease: Lease<S>, heldMs: number, outcome: ReturnOutcome): boolean {
+  #told(slot: Slot<S>, lease: LeaseRecord, heldMs: number, outcome: ReturnOutcome): boolean {
     this.#house.traffic?.returned(slot.id, lease.id, heldMs, outcome);
     return slot.state === State.returning;
   }
 
-  #spoiled(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
+  #spoiled(slot: Slot<S>, lease: LeaseRecord, heldMs: number): void {
     this.#house.counters.returnsBad += 1;
     this.#house.traffic?.returned(slot.id, lease.id, heldMs, 'condemned');
   }
 
   /** An error came on it after which it must not be used again (DESIGN B11), and that may say something about the others. */
-  #condemned(slot: Slot<S>, lease: Lease<S>, heldMs: number): void {
+  #condemned(slot: Slot<S>, lease: LeaseRecord, heldMs: number): void {
     const house = this.#house;
     const { why, others } = slot.session?.condemned ?? { why: 'the driver condemned it', others: 'keep' };
     this.#spoiled(slot, lease, heldMs);
@@ -123,29 +143,29 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   }
 
   /** The borrower does not want it reused: goodbye if it is at rest, else its statement cancelled and its socket cut. */
-  #replace(slot: Slot<S>, lease: Lease<S>, heldMs: number, atRest: boolean): void {
+  #replace(slot: Slot<S>, lease: LeaseRecord, heldMs: number, atRest: boolean): void {
     const house = this.#house;
     this.#spoiled(slot, lease, heldMs);
     // Whoever was told may have brought it down.
     if (slot.state !== RETURNING) return;
     if (atRest) house.retire(slot, 'released');
-    else void this.#cancelAndCut(slot);
+    else void this.#cancelAndCut(slot, 'released');
     house.pump();
   }
 
   /** What still runs on the server would go on there without its client: it is cancelled first (DESIGN B12), if that is quick. */
-  async #cancelAndCut(slot: Slot<S>): Promise<void> {
+  async #cancelAndCut(slot: Slot<S>, reason: RetireReason): Promise<void> {
     const house = this.#house;
     const session = slot.session as S;
     const custody = new Custody(slot);
     if (session.status === 'busy') {
       await house.steps.step('settle', () => session.settle(), Math.min(CANCEL_MS, house.settings.returnTimeoutMs));
     }
-    if (custody.held) house.condemn(slot, 'released');
+    if (custody.held) house.condemn(slot, reason);
     house.pump();
   }
 
-  async #clean(slot: Slot<S>, lease: Lease<S>, heldMs: number, blame: boolean): Promise<void> {
+  async #clean(slot: Slot<S>, lease: LeaseRecord, heldMs: number, blame: boolean): Promise<void> {
     const house = this.#house;
     const custody = new Custody(slot);
     const budget: Budget = { leftMs: house.settings.returnTimeoutMs };
@@ -187,7 +207,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
   }
 
   /** Returned with a reply outstanding; true if a statement still ran and was cancelled. */
-  async #settle(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, budget: Budget): Promise<boolean> {
+  async #settle(slot: Slot<S>, custody: Custody<S>, lease: LeaseRecord | undefined, budget: Budget): Promise<boolean> {
     const house = this.#house;
     const session = slot.session as S;
     const text = session.lastStatement;
@@ -202,7 +222,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     return true;
   }
 
-  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: Lease<S> | undefined, budget: Budget): Promise<void> {
+  async #rollBack(slot: Slot<S>, custody: Custody<S>, lease: LeaseRecord | undefined, budget: Budget): Promise<void> {
     const house = this.#house;
     const session = slot.session as S;
     const { status } = session;
@@ -276,7 +296,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
 
   /** Nothing, if there is nobody to blame. */
   #report(
-    lease: Lease<S> | undefined,
+    lease: LeaseRecord | undefined,
     code: 'OXBOW_OPEN_TRANSACTION' | 'OXBOW_BUSY_RETURN' | 'OXBOW_RESET_FAILED',
     text: string,
   ): void {

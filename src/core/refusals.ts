@@ -12,18 +12,9 @@ import type { Explanation } from '../contracts/explain.ts';
 import type { BudgetFigures } from '../contracts/permits.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
+import { duration, plural } from '../foundation/words.ts';
 import type { Failure } from './governor.ts';
 import type { Household, Settings } from './household.ts';
-
-/** Whole seconds from ten on, tenths below, milliseconds below one. */
-export function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 1_000)} s`;
-}
-
-function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
 
 /** What the connections are doing, in a few words: `5/5 lent, 2 more waiting, oldest lease held 1.2 s`. */
 export function standing(s: PoolSnapshot): string {
@@ -68,7 +59,10 @@ export interface TimeoutFacts {
 export function timeoutError(f: TimeoutFacts): PoolTimeoutError {
   const within = f.givenBackMs > 0 ? f.waitedMs : f.timeoutMs;
   const what = f.timeoutMs === 0 ? 'none idle and ready' : `none within ${duration(within)}`;
-  let text = f.explanation?.summary ?? `${f.snapshot.name}: no connection: ${what}; ${standing(f.snapshot)}`;
+  if (f.explanation !== undefined) {
+    return new PoolTimeoutError(withPgText(f.explanation.summary, PG_TIMEOUT_TEXT, f.pgManners), f, f.failure?.error);
+  }
+  let text = `${f.snapshot.name}: no connection: ${what}; ${standing(f.snapshot)}`;
   if (f.snapshot.phase === 'paused') text += '; the pool is paused';
   if (f.failure !== undefined) {
     text += `; the last connect failed ${duration(f.now - f.failure.at)} ago: ${f.failure.error.message}`;

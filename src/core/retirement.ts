@@ -59,10 +59,13 @@ export class Retirement<S extends Session> {
     slot.ending = 'cut';
     this.#leaveLists(slot);
     house.book.move(slot, State.closing);
-    const lease = slot.lease;
-    slot.lease = undefined;
+    const { held: lease, record } = slot;
+    slot.parted();
+    if (record !== undefined) {
+      house.ledger.returned(record);
+      if (house.overdue > 0) house.cameBack(record, undefined);
+    }
     if (lease !== undefined) {
-      house.ledger.returned(lease);
       const text = lostText(lease.id, error, 'a statement that ran then may have been executed');
       lease.end(new ConnectionLostError(text, true, error));
     }

@@ -5,7 +5,6 @@ import type { Doing, Inquiry, Session } from '../contracts/driver.ts';
 import { LATE_MS } from '../foundation/deadlines.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
-import type { Lease } from './lease.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Settled } from './steps.ts';
@@ -25,7 +24,7 @@ const HOPE_MS = 500;
 /** A statement that has been silent for too long. */
 interface Silent<S extends Session> {
   readonly slot: Slot<S>;
-  readonly lease: Lease<S>;
+  readonly lease: number;
   readonly traffic: number;
   readonly inquiry: Inquiry;
 }
@@ -76,8 +75,8 @@ export class Silence<S extends Session> {
   #silent(now: number, unheardMs: number): Silent<S>[] {
     const silent: Silent<S>[] = [];
     for (const slot of this.#house.slots) {
-      const { lease, session } = slot;
-      if (slot.state !== State.lent || lease === undefined || session?.status !== 'busy') {
+      const { record, session } = slot;
+      if (slot.state !== State.lent || record === undefined || session?.status !== 'busy') {
         slot.heardAt = 0;
         continue;
       }
@@ -93,7 +92,7 @@ export class Silence<S extends Session> {
       }
       slot.heardAt += Math.min(unheardMs, now - slot.heardAt);
       if (now - slot.heardAt < this.#silentAfterMs) continue;
-      silent.push({ slot, lease, traffic, inquiry: { pid, ageMs: now - slot.bornAt } });
+      silent.push({ slot, lease: record.id, traffic, inquiry: { pid, ageMs: now - slot.bornAt } });
     }
     return silent;
   }
@@ -111,7 +110,7 @@ export class Silence<S extends Session> {
   }
 
   #isSilent({ slot, lease, traffic }: Silent<S>): boolean {
-    return slot.lease === lease && slot.session?.status === 'busy' && slot.session.traffic === traffic;
+    return slot.record?.id === lease && slot.session?.status === 'busy' && slot.session.traffic === traffic;
   }
 
   #judge({ slot }: Silent<S>, doing: Doing, now: number): void {

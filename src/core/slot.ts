@@ -2,6 +2,7 @@
 // idle set's, and `state` is written by the state book alone.
 
 import type { Session } from '../contracts/driver.ts';
+import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Linked } from '../foundation/intrusive-list.ts';
 import type { Custody } from './custody.ts';
 import type { Lease } from './lease.ts';
@@ -9,6 +10,20 @@ import { State } from './states.ts';
 
 /** How a slot's end was carried out, for the books. */
 export type Ending = 'terminated' | 'cancelled' | 'cut';
+
+/** In place of a lease that only its borrower keeps any more. */
+export class Loan<S extends Session> {
+  readonly lease: WeakRef<Lease<S>>;
+  /** What is known of it, also when it is gone. */
+  readonly record: LeaseRecord;
+  /** It was collected. */
+  missing = false;
+
+  constructor(lease: WeakRef<Lease<S>>, record: LeaseRecord) {
+    this.lease = lease;
+    this.record = record;
+  }
+}
 
 export class Slot<S extends Session> implements Linked<Slot<S>> {
   prev: Slot<S> | null = null;
@@ -18,8 +33,9 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   /** The pool's generation at birth; an older one dies when it comes to rest. */
   readonly generation: number;
   session: S | undefined = undefined;
-  /** Who holds it, while lent. */
+  /** Who holds it, while lent; when that has lasted, `loan` stands for it. */
   lease: Lease<S> | undefined = undefined;
+  loan: Loan<S> | undefined = undefined;
   /** The asynchronous work in whose care it is, while opening, returning or being checked. */
   custody: Custody<S> | undefined = undefined;
   /** Ends a connect that nobody wants any longer. */
@@ -30,6 +46,7 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   /** Its successor is asked for. Written by upkeep alone. */
   expiring = false;
   uses = 0;
+  readonly dialledAt: number;
   /** When the session was there. */
   bornAt = 0;
   /** When the present lease began. */
@@ -49,8 +66,25 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   heard = 0;
   heardAt = 0;
 
-  constructor(id: number, generation: number) {
+  constructor(id: number, generation: number, dialledAt: number) {
     this.id = id;
+    this.dialledAt = dialledAt;
     this.generation = generation;
+  }
+
+  /** What is known of whoever holds it. */
+  get record(): LeaseRecord | undefined {
+    return this.lease ?? this.loan?.record;
+  }
+
+  /** The lease itself, unless it was forgotten. */
+  get held(): Lease<S> | undefined {
+    return this.lease ?? this.loan?.lease.deref();
+  }
+
+  /** It is lent no more. */
+  parted(): void {
+    this.lease = undefined;
+    this.loan = undefined;
   }
 }

@@ -59,6 +59,7 @@ export class Upkeep<S extends Session> {
   }
 
   #wake(lateMs: number): void {
+    this.#house.loop.late(lateMs, this.#house.clock.now());
     if (lateMs >= FROZEN_MS) this.#house.suspectAll();
     this.#sweep();
   }

@@ -2,6 +2,7 @@
 // what a waiter is told, is decided by others.
 
 import type { Session } from '../contracts/driver.ts';
+import type { Task } from '../contracts/task-context.ts';
 import type { Alarm, Queued } from '../foundation/deadlines.ts';
 import { IntrusiveList, type Linked } from '../foundation/intrusive-list.ts';
 import type { Lease } from './lease.ts';
@@ -53,16 +54,19 @@ export class Waiter<S extends Session> implements Queued, Linked<Waiter<S>> {
   declare readonly request: Request | undefined;
   /** What the ledger noted when it was asked. */
   declare readonly origin: object | undefined;
+  /** The task that asked. */
+  declare readonly task: Task | undefined;
   /** Whoever waits hears it; a refusal one microtask later than a lease. */
   declare who: Settle<S> | Standing<S>;
 
-  constructor(since: number, request: Request | undefined, origin: object | undefined) {
+  constructor(since: number, request: Request | undefined, origin: object | undefined, task: Task | undefined) {
     this.prev = null;
     this.next = null;
     this.alarm = null;
     this.since = since;
     this.request = request;
     this.origin = origin;
+    this.task = task;
     this.who = unsettled;
   }
 

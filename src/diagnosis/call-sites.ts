@@ -75,6 +75,15 @@ export function capture(): Error {
   return error;
 }
 
+/** A stack that was read. */
+class Site {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 export class CallSites implements Ledger {
   /** In `auto` a leaky bucket (as GCRA): it is full until then. */
   silentUntil: number;
@@ -102,9 +111,14 @@ export class CallSites implements Ledger {
 
   returned(): void {}
 
-  site(record: LeaseRecord): string | undefined {
-    const { origin } = record;
+  site({ origin }: Pick<LeaseRecord, 'origin'>): string | undefined {
+    if (origin instanceof Site) return origin.text;
     return origin instanceof Error ? siteOf(origin.stack ?? '') : undefined;
+  }
+
+  plain(record: Pick<LeaseRecord, 'origin'>): object | undefined {
+    const site = this.site(record);
+    return site === undefined ? undefined : new Site(site);
   }
 
   #note(now: number): object | undefined {

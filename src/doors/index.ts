@@ -22,9 +22,11 @@ export type {
 export {
   ConnectError,
   ConnectionLostError,
+  DeadlockError,
   type ErrorKind,
   isOxbowError,
   LeaseError,
+  NestedAcquireError,
   OptionError,
   OxbowError,
   PoolClosedError,
@@ -37,6 +39,7 @@ export {
   WrongLoopError,
 } from '../contracts/errors.ts';
 export type { Observer } from '../contracts/events.ts';
+export type { Explanation, Verdict } from '../contracts/explain.ts';
 export type { Distribution, RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 export type { Logger } from '../contracts/options.ts';
 export type { BudgetFigures } from '../contracts/permits.ts';

@@ -57,6 +57,14 @@ class SystemTimer implements Timer {
   }
 }
 
+const usage = typeof machine.cpuUsage === 'function' ? machine.cpuUsage : undefined;
+
+function cpu(): number | undefined {
+  if (usage === undefined) return undefined;
+  const { user, system } = Reflect.apply(usage, machine, []);
+  return (user + system) / 1e3;
+}
+
 /** Time as the machine knows it. */
 export const systemClock: Clock = {
   now: monotonic,
@@ -65,5 +73,6 @@ export const systemClock: Clock = {
   pollPhase: (then) => {
     ownContext.runInAsyncScope(() => setImmediate(then));
   },
+  cpu,
   random: chance,
 };

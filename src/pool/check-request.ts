@@ -64,18 +64,26 @@ const RULES: Readonly<Record<Verb, Rules>> = {
   onSignal: { signals, server, close: object },
 };
 
-/** Throws an `OptionError` for what `verb` cannot mean; `undefined` values count as left out. */
-export function checkRequest(verb: Verb, options: unknown): void {
-  if (options === undefined) return;
+/** What `verb` cannot mean of `options`; `undefined` values count as left out. */
+export function faultIn(verb: Verb, options: unknown): OptionError | undefined {
+  if (options === undefined) return undefined;
   if (typeof options !== 'object' || options === null)
-    throw new OptionError('options', options, `an object, for ${verb}()`);
+    return new OptionError('options', options, `an object, for ${verb}()`);
   const rules = RULES[verb];
   for (const [key, value] of Object.entries(options)) {
     const rule = rules[key];
-    if (rule === undefined) throw new OptionError(key, value, `one of ${Object.keys(rules).join(', ')}, for ${verb}()`);
+    if (rule === undefined)
+      return new OptionError(key, value, `one of ${Object.keys(rules).join(', ')}, for ${verb}()`);
     const expected = value === undefined ? undefined : rule(value);
-    if (expected !== undefined) throw new OptionError(key, value, expected);
+    if (expected !== undefined) return new OptionError(key, value, expected);
   }
+  return undefined;
+}
+
+/** Throws that. */
+export function checkRequest(verb: Verb, options: unknown): void {
+  const fault = faultIn(verb, options);
+  if (fault !== undefined) throw fault;
 }
 
 /** A function to be called with a connection: better no than after one was taken. */

@@ -3,6 +3,7 @@
 
 import type pg from 'pg';
 import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
+import { beginCall, inside } from '../diagnosis/tasks.ts';
 import type { PgSession } from '../pg/session.ts';
 import { query as answered, isPromised, type QueryCallback } from './face.ts';
 import { ask } from './lease-query.ts';
@@ -35,9 +36,14 @@ export interface PoolLease extends CoreLease<PgSession>, Lease {
   release(reason?: Error | boolean | null): void;
 }
 
+/** Whoever has the client needs the lease no more, and must not be taken for somebody who forgot it: the client keeps the lease. */
+const keptBy = new WeakMap<pg.Client, PoolLease>();
+
 const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   get client(): pg.Client {
-    return this.session.client;
+    const { client } = this.session;
+    keptBy.set(client, this);
+    return client;
   },
 
   query(asked: unknown, values?: unknown, callback?: QueryCallback): unknown {
@@ -52,7 +58,16 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   },
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
-    return inTransaction(this, this.session.clock, planOf(options), fn);
+    const plan = planOf(options);
+    // Inside use() or transaction() it is part of that task.
+    const call = this.task === undefined ? beginCall(this, this) : undefined;
+    if (call === undefined) return inTransaction(this, this.session.clock, plan, fn);
+    try {
+      return await inTransaction(this, this.session.clock, plan, (tx) => inside(call, fn, tx));
+    } finally {
+      call.over = true;
+      this.task = undefined;
+    }
   },
 
   /** Releases, unless that was done, and resolves when the connection is clean again or gone. */

@@ -1,17 +1,22 @@
-// Lends a connection to a function. Owns that it comes back however the function ends, and what an abort does meanwhile: the lease is
+// Lends a connection to a function, which is a task of its own then. Owns that it comes back however the function ends, and what an abort does meanwhile: the lease is
 // taken away, and the caller hears the signal's reason as soon as the function has settled, or a little later if it never does.
 
 import { LeaseError } from '../contracts/errors.ts';
+import { beginCall, inside } from '../diagnosis/tasks.ts';
 import type { PoolLease } from './lease.ts';
 
-/** `graceMs`: how long a function may go on after the abort before its caller is told without it. */
-export async function lendTo<T>(
-  lease: PoolLease,
-  fn: (lease: PoolLease) => T | Promise<T>,
+type Lent<T> = (lease: PoolLease) => T | Promise<T>;
+
+/** What `fn` does is a task of `pool`. `graceMs`: how long a function may go on after the abort before its caller is told without it. */
+export async function lend<T>(
+  pool: object,
+  acquired: Promise<PoolLease>,
+  fn: Lent<T>,
   signal: AbortSignal | undefined,
   graceMs: number,
 ): Promise<T> {
-  if (signal === undefined) return run(lease, fn);
+  const lease = await acquired;
+  if (signal === undefined) return run(lease, fn, pool);
   const { clock } = lease.session;
   let aborted: () => void = () => {};
   const abort = new Promise<never>((_, reject) => {
@@ -21,7 +26,7 @@ export async function lendTo<T>(
       work.finally(() => late.cancel()).catch(() => {});
     };
   });
-  const work = run(lease, fn);
+  const work = run(lease, fn, pool);
   if (signal.aborted) aborted();
   else signal.addEventListener('abort', aborted, { once: true });
   try {
@@ -35,10 +40,12 @@ export async function lendTo<T>(
   }
 }
 
-async function run<T>(lease: PoolLease, fn: (lease: PoolLease) => T | Promise<T>): Promise<T> {
+async function run<T>(lease: PoolLease, fn: Lent<T>, pool: object): Promise<T> {
+  const call = beginCall(lease, pool);
   try {
-    return await fn(lease);
+    return await (call === undefined ? fn(lease) : inside(call, fn, lease));
   } finally {
+    if (call !== undefined) call.over = true;
     if (!lease.released) lease.release();
     await lease.whenReturned();
   }

@@ -100,3 +100,11 @@ function unsetServer(input: unknown, client: Readonly<Record<string, unknown>>):
   if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'connectionString')) return undefined;
   return connectionString === undefined ? 'undefined' : 'empty';
 }
+
+/** New limits, checked as the first ones were; what is left out stays. */
+export function resized(
+  now: { readonly min: number; readonly max: number },
+  { min = now.min, max = now.max }: { min?: number; max?: number },
+): { readonly min: number; readonly max: number } {
+  return resolveOptions({ min, max }, { personality: 'oxbow', foreignKeys: new Set() }).engine;
+}

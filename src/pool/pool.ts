@@ -7,25 +7,25 @@ import type { Clock } from '../contracts/clock.ts';
 import { POOL_TRAP } from '../contracts/clone-traps.ts';
 import { PoolClosedError } from '../contracts/errors.ts';
 import type { Observer } from '../contracts/events.ts';
+import type { Explanation } from '../contracts/explain.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { Engine } from '../core/engine.ts';
 import type { Personality } from '../core/option-table.ts';
-import { resolveOptions } from '../core/resolve-options.ts';
-import { CallSites, modeOf } from '../diagnosis/call-sites.ts';
+import { diagnosisFor } from '../diagnosis/ports.ts';
 import { systemClock } from '../foundation/system-clock.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Speakers } from '../pg/speakers.ts';
-import { checkFunction, checkRequest } from './check-request.ts';
+import { checkFunction, checkRequest, faultIn } from './check-request.ts';
 import { debugObserver } from './debug-log.ts';
-import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
-import { lendTo } from './lending.ts';
+import { lend } from './lending.ts';
 import { makeDriver } from './make-driver.ts';
+import { watchNesting } from './nested-guard.ts';
 import { EVENTS, Observers } from './observers.ts';
-import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
+import { type PoolOptions, poolSettings, type Resolved, resized } from './options.ts';
 import { PgEvents } from './pg-events.ts';
 import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
@@ -129,8 +129,7 @@ export class Pool extends Base implements AsyncDisposable {
       ports: {
         events: this.#observers,
         reporter: this.#observers,
-        tasks: detachedTasks,
-        ledger: new CallSites(modeOf(resolved)),
+        ...diagnosisFor(resolved),
         permits: this.#sharing.permits,
       },
       Lease: guard?.Lease ?? PoolLease,
@@ -142,6 +141,7 @@ export class Pool extends Base implements AsyncDisposable {
     for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
     this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
     guard?.watch?.(this);
+    watchNesting(this, resolved, (error) => this.#engine.refused('nested', error));
   }
 
   // Life cycle
@@ -178,14 +178,8 @@ export class Pool extends Base implements AsyncDisposable {
   // Borrowing
 
   acquire(options?: AcquireOptions): Promise<Lease> {
-    if (options !== undefined) {
-      try {
-        checkRequest('acquire', options);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-    }
-    return this.#engine.acquire(options);
+    const fault = options === undefined ? undefined : faultIn('acquire', options);
+    return fault === undefined ? this.#engine.acquire(options) : Promise.reject(fault);
   }
 
   /** A connection if one is idle and needs no check; never waits, never opens the pool. */
@@ -200,8 +194,7 @@ export class Pool extends Base implements AsyncDisposable {
   async use<T>(fn: (lease: Lease) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
     checkFunction('fn', fn);
     checkRequest('acquire', options);
-    const lease = await this.#engine.acquire(options);
-    return lendTo(lease, fn, options?.signal, this.#options.returnTimeoutMs);
+    return this.#lend(fn, options);
   }
 
   /** Lends a connection to `fn` inside a transaction: COMMIT when it resolves, ROLLBACK when it throws. */
@@ -209,9 +202,11 @@ export class Pool extends Base implements AsyncDisposable {
     checkFunction('fn', fn);
     checkRequest('transaction', options);
     planOf(options);
-    const lease = await this.#engine.acquire(options);
-    const inside = (held: Lease): Promise<T> => held.transaction(fn, options);
-    return lendTo(lease, inside, options?.signal, this.#options.returnTimeoutMs);
+    return this.#lend((lease) => lease.transaction(fn, options), options);
+  }
+
+  #lend<T>(fn: (lease: Lease) => T | Promise<T>, options: AcquireOptions | undefined): Promise<T> {
+    return lend(this, this.#engine.acquire(options), fn, options?.signal, this.#options.returnTimeoutMs);
   }
 
   // Operating
@@ -219,12 +214,9 @@ export class Pool extends Base implements AsyncDisposable {
   /** Changes the limits of a living pool. Idle connections above the new `max` close now, lent ones at their return. */
   resize(sizes: { min?: number; max?: number }): void {
     checkRequest('resize', sizes);
-    const { min, max } = this.snapshot();
-    const wanted = { min: sizes.min ?? min, max: sizes.max ?? max };
-    const { engine: asked } = resolveOptions(wanted, { personality: 'oxbow', foreignKeys: new Set() });
-    this.#engine.resize(asked.min, asked.max);
-    this.options.min = asked.min;
-    this.options.max = asked.max;
+    const { min, max } = resized(this.snapshot(), sizes);
+    this.#engine.resize(min, max);
+    Object.assign(this.options, { min, max });
   }
 
   /** Every connection is made anew, the idle ones spread over `overMs` (0). Resolves when the last old one is gone. */
@@ -279,6 +271,11 @@ export class Pool extends Base implements AsyncDisposable {
   /** Who holds a connection, longest first. */
   holders(): Holder[] {
     return this.#engine.holders();
+  }
+
+  /** Why an acquire would wait or fail right now: a verdict, one sentence with the figures, the facts, and what to do. */
+  explain(): Explanation {
+    return this.#engine.explain();
   }
 
   /** `down`, `stuck`, `busy` or `up`, from counters; takes no connection. */

@@ -2,7 +2,9 @@
 // at once, where pg would hang. Owns that check, for the verbs of a pool and for its leases; elsewhere no pool has a guard.
 
 import { WrongLoopError } from '../contracts/errors.ts';
+import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import type { LeaseClass } from '../core/lease.ts';
+import { elsewhere, explain } from '../diagnosis/explain.ts';
 import type { PgSession } from '../pg/session.ts';
 import { bindsIo, type Contexts, type IoContext, platformContexts } from '../sharing/io-context.ts';
 import * as face from './face.ts';
@@ -31,6 +33,7 @@ const INSTEAD =
 /** What a guard protects. */
 export interface Guarded {
   readonly name: string;
+  snapshot(): PoolSnapshot;
 }
 
 export class RequestGuard {
@@ -55,7 +58,7 @@ export class RequestGuard {
 
   /** Puts the check in front of the pool's verbs. */
   watch(pool: Guarded): void {
-    const verb = (name: string, refuse: (error: Error, args: unknown[]) => unknown): void => {
+    const verb = (name: string, refuse: (error: WrongLoopError, args: unknown[]) => unknown): void => {
       const value = (...args: unknown[]): unknown => {
         const error = this.fault();
         if (error !== undefined) return refuse(error, args);
@@ -70,10 +73,11 @@ export class RequestGuard {
       verb(name, (error) => {
         throw error;
       });
+    verb('explain', ({ lives, used, instead }) => explain(elsewhere(pool.snapshot(), { lives, used, instead })));
   }
 
-  /** Leases that cannot be used elsewhere; `elsewhere` does what is asked of one in another context, or throws. */
-  leases(elsewhere: (error: WrongLoopError, work: () => void) => void): LeaseClass<PgSession, PoolLease> {
+  /** Leases that cannot be used elsewhere; `otherwise` does what is asked of one in another context, or throws. */
+  leases(otherwise: (error: WrongLoopError, work: () => void) => void): LeaseClass<PgSession, PoolLease> {
     const Class = poolLeaseClass();
     const { release, query, transaction } = Class.prototype as PoolLease;
     const override = (name: string, value: (this: PoolLease, ...args: unknown[]) => unknown): void => {
@@ -84,7 +88,7 @@ export class RequestGuard {
       const error = fault();
       const work = (): void => Reflect.apply(release, this, args);
       if (error === undefined) work();
-      else elsewhere(error, work);
+      else otherwise(error, work);
     });
     for (const [name, own] of Object.entries({ query, transaction })) {
       override(name, function (...args) {

@@ -7,11 +7,11 @@ import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../contracts/clock.ts';
 import { OptionError } from '../contracts/errors.ts';
 import type { Member } from '../contracts/permits.ts';
+import { tasks } from '../diagnosis/tasks.ts';
 import { builtin } from '../sharing/builtin.ts';
 import { LatePermits } from '../sharing/late-permits.ts';
 import { createThreadBudget, ThreadBudget, type ThreadBudgetHandle } from '../sharing/thread-budget.ts';
 import { watchWorkers } from '../sharing/worker-deaths.ts';
-import { detachedTasks } from './detached.ts';
 import type { PoolOptions, PoolSettings } from './options.ts';
 
 export interface ShareOptions {
@@ -65,7 +65,7 @@ export class Sharing {
       max,
       needs: () => engine().needs,
       waiting: () => engine().waiting,
-      detached: detachedTasks.detached,
+      detached: tasks.detached,
     };
     this.permits = new LatePermits(budget?.join(this.#member));
     this.#budget = budget instanceof ThreadBudget ? budget : undefined;

@@ -1,6 +1,7 @@
 // The figures of several pools as those of one. Owns the arithmetic; the counts are exact, and a percentile is the mean of theirs, weighted by
 // how much each has counted.
 
+import type { Explanation } from '../contracts/explain.ts';
 import type { Distribution } from '../contracts/figures.ts';
 import type { CloseReport, Health, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 
@@ -84,4 +85,11 @@ export function sumReports(parts: readonly CloseReport[]): CloseReport {
 
 export function worstHealth(parts: readonly Health[]): Health {
   return WORST.find((health) => parts.includes(health)) ?? 'up';
+}
+
+/** The first that is not well, and of these the one whose borrowers have waited longest. */
+export function worstExplanation(parts: readonly Explanation[]): Explanation | undefined {
+  const waited = ({ evidence }: Explanation): number => Number(evidence.waitedMs ?? 0);
+  const ill = parts.filter(({ verdict }) => verdict !== 'ok').sort((one, other) => waited(other) - waited(one));
+  return ill[0] ?? parts[0];
 }

@@ -164,3 +164,12 @@ export class Cell {
     return this.#closing;
   }
 }
+
+/** Refuses everybody with the right words. */
+export function closedPool(given: PoolOptions): Pool {
+  const options = { ...given };
+  unguarded(options);
+  const tomb = new Pool(options);
+  void tomb.close();
+  return tomb;
+}

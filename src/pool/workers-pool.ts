@@ -4,6 +4,7 @@
 import type { Clock } from '../contracts/clock.ts';
 import { OptionError, PoolClosedError } from '../contracts/errors.ts';
 import type { Observer } from '../contracts/events.ts';
+import type { Explanation } from '../contracts/explain.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { CheckReport, CloseReport, Health, Holder, PoolSnapshot, PoolStats } from '../contracts/snapshot.ts';
 import { systemClock } from '../foundation/system-clock.ts';
@@ -23,10 +24,10 @@ import type {
   TransactionOptions,
   WaitOptions,
 } from './requests.ts';
-import { sumReports, sumSnapshots, sumStats, worstHealth } from './sum-figures.ts';
+import { sumReports, sumSnapshots, sumStats, worstExplanation, worstHealth } from './sum-figures.ts';
 import type { Transaction } from './transaction.ts';
 import { Warnings } from './warnings.ts';
-import { Cell } from './workers-cell.ts';
+import { Cell, closedPool } from './workers-cell.ts';
 import { graceOf, refuseMin, type WorkersPoolOptions } from './workers-options.ts';
 
 const LOOK_MS = 10;
@@ -136,7 +137,7 @@ export class WorkersPool extends Pool {
   override async close(options: CloseOptions = {}): Promise<CloseReport> {
     checkRequest('close', options);
     if (this.#tomb === undefined) {
-      this.#tomb = this.#makeTomb();
+      this.#tomb = closedPool(this.#options);
       for (const cell of this.#cells) cell.close(options, (report) => this.#reports.push(report));
     }
     await this.#until(() => this.#cells.length === 0);
@@ -239,6 +240,12 @@ export class WorkersPool extends Pool {
     return this.#cells.flatMap(({ pool }) => pool.holders()).sort((one, other) => other.heldMs - one.heldMs);
   }
 
+  override explain(): Explanation {
+    this.#sweep();
+    const pools = this.#tomb === undefined ? this.#cells.map(({ pool }) => pool) : [this.#tomb];
+    return worstExplanation(pools.map((pool) => pool.explain())) ?? super.explain();
+  }
+
   override health(): Health {
     this.#sweep();
     return worstHealth(this.#cells.map(({ pool }) => pool.health()));
@@ -337,13 +344,5 @@ export class WorkersPool extends Pool {
       };
       look();
     });
-  }
-
-  #makeTomb(): Pool {
-    const options = { ...this.#options };
-    unguarded(options);
-    const tomb = new Pool(options);
-    void tomb.close();
-    return tomb;
   }
 }

@@ -29,6 +29,7 @@ export class VirtualClock implements Clock {
   #wallOffset: number;
   #order = 0;
   #seed: number;
+  #cpu = 0;
   readonly #pending = new Set<Pending>();
 
   /** Starts at `startMs` (1 000 by default: a zero hides bugs); `seed` feeds `random()`. */
@@ -67,6 +68,9 @@ export class VirtualClock implements Clock {
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
 
+  /** Milliseconds for which the loop was blocked by work. */
+  cpu = (): number => this.#cpu;
+
   /** How many timers are pending. */
   get pendingTimers(): number {
     return this.#pending.size;
@@ -98,6 +102,12 @@ export class VirtualClock implements Clock {
 
   /** The event loop does not turn for `ms` milliseconds: time passes, nothing fires until the next `advance`. */
   block(ms: number): void {
+    this.#now += ms;
+    this.#cpu += ms;
+  }
+
+  /** The whole process stands still for `ms` milliseconds (SIGSTOP, a frozen function): both clocks go on, and nobody works. */
+  freeze(ms: number): void {
     this.#now += ms;
   }
 

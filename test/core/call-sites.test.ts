@@ -32,7 +32,7 @@ test('where few are lent one lease in sixteen is noted, where many are each', ()
     const sites = new CallSites('auto');
     const records = Array.from(
       { length: 160 },
-      (_, id): LeaseRecord => ({ id, label: undefined, since: 0, origin: undefined }),
+      (_, id): LeaseRecord => ({ id, label: undefined, since: 0, origin: undefined, task: undefined }),
     );
     for (const record of records) sites.lent(record, crowded, 5_000, false);
     assert.equal(records.filter(({ origin }) => origin !== undefined).length, expected);

@@ -76,7 +76,9 @@ test("waiting: 'serve' serves through connects too, and rejects who is left when
 test('a task that is known to hold a lease may still take another while the pool closes', async () => {
   let holds = false;
   const rig = new Rig({
-    ports: { tasks: { detached: (work) => work(), current: () => undefined, holdsLease: () => holds } },
+    ports: {
+      tasks: { detached: (work) => work(), current: () => undefined, holdsLease: () => holds, matters: () => {} },
+    },
   });
   await rig.fill(2);
   const held = await rig.get();

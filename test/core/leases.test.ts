@@ -131,6 +131,7 @@ test('a lost lease is told once to everybody: counter, event, ledger', async () 
         lent: (record) => void book.push(`lent ${record.id}`),
         returned: (record) => void book.push(`returned ${record.id}`),
         site: () => undefined,
+        plain: () => undefined,
       },
     },
   });
@@ -169,6 +170,7 @@ test('a lease knows for good when it began, also after its connection died or wa
           lent: () => {},
           returned: ({ since }) => void seen.push(since),
           site: () => undefined,
+          plain: () => undefined,
         },
       },
     });

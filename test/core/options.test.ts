@@ -73,6 +73,10 @@ const DEFAULTS: Record<OptionName, readonly [unknown, unknown]> = {
   idlePingMs: [120_000, Infinity],
   silentAfterMs: [30_000, Infinity],
   condemn: [undefined, undefined],
+  leakAfterMs: [30_000, 30_000],
+  borrowLimitMs: [Infinity, Infinity],
+  nestedAcquire: ['detect', 'warn'],
+  deadlockGraceMs: [500, 500],
   pooler: ['auto', 'auto'],
   speaker: ['auto', 'pg'],
   prepare: ['auto', false],
@@ -108,6 +112,9 @@ const RANGES: Record<string, readonly [number, number, boolean]> = {
   silentAfterMs: [1, MAX_INT, true],
   connectConcurrency: [1, 10_000, false],
   reconnectTimeoutMs: [0, MAX_INT, true],
+  leakAfterMs: [1, MAX_INT, true],
+  borrowLimitMs: [1, MAX_INT, true],
+  deadlockGraceMs: [1, MAX_INT, false],
 };
 
 describe('the default of each option', () => {

@@ -48,6 +48,7 @@ for (const status of ['transaction', 'failed'] as const) {
             lent: () => {},
             returned: () => {},
             site: () => 'report.ts:88',
+            plain: () => undefined,
           },
         },
       },

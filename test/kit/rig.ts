@@ -31,6 +31,10 @@ export const SETTINGS: Settings = {
   silentAfterMs: Infinity,
   connectConcurrency: 3,
   reconnectTimeoutMs: 300_000,
+  leakAfterMs: 30_000,
+  borrowLimitMs: Infinity,
+  nestedAcquire: 'detect',
+  deadlockGraceMs: 500,
   autoOpen: true,
   dev: false,
   pgManners: false,
@@ -66,6 +70,8 @@ export class Rig {
   /** What the engine told its default ports. */
   readonly events: EventLog = new EventLog();
   readonly reports: ReportLog = new ReportLog();
+  /** A test that only wants something to be lent may not keep the lease; what is forgotten is taken back. */
+  readonly #kept: ScriptedLease[] = [];
 
   constructor(options: RigOptions = {}) {
     this.clock = options.clock ?? new VirtualClock(options.seed === undefined ? {} : { seed: options.seed });
@@ -86,6 +92,7 @@ export class Rig {
     const ask = { lease: undefined as ScriptedLease | undefined, error: undefined as unknown, settled: false };
     this.engine.acquire(request).then(
       (lease) => {
+        this.#kept.push(lease);
         ask.lease = lease;
         ask.settled = true;
       },

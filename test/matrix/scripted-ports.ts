@@ -1,7 +1,7 @@
 // The ports of a case: inert, or ones that write down what they are told and check that it adds up.
 
 import type { Session } from '../../src/contracts/driver.ts';
-import type { Explainer } from '../../src/contracts/explain.ts';
+import type { Explainer, Explanation } from '../../src/contracts/explain.ts';
 import type { LeaseRecord, Ledger } from '../../src/contracts/ledger.ts';
 import type { Permits } from '../../src/contracts/permits.ts';
 import type { TaskContext } from '../../src/contracts/task-context.ts';
@@ -10,7 +10,8 @@ export type Complain = (violation: string) => void;
 
 /** Who holds what; complains if the engine enters or takes out a lease twice. */
 export class CheckedLedger implements Ledger {
-  readonly out: Set<LeaseRecord> = new Set();
+  /** By their numbers: of a lease that is held for long only its borrower has the object. */
+  readonly out: Set<number> = new Set();
   entered = 0;
   readonly #complain: Complain;
 
@@ -22,17 +23,21 @@ export class CheckedLedger implements Ledger {
   asked(): undefined {}
 
   lent(record: LeaseRecord): void {
-    if (this.out.has(record)) this.#complain(`the ledger was told twice of lease ${record.id}`);
-    this.out.add(record);
+    if (this.out.has(record.id)) this.#complain(`the ledger was told twice of lease ${record.id}`);
+    this.out.add(record.id);
     this.entered += 1;
   }
 
   returned(record: LeaseRecord): void {
-    if (!this.out.delete(record)) this.#complain(`lease ${record.id} left the ledger without being in it`);
+    if (!this.out.delete(record.id)) this.#complain(`lease ${record.id} left the ledger without being in it`);
   }
 
-  site(record: LeaseRecord): string {
-    return `borrower.ts:${record.id}`;
+  site(): string {
+    return 'borrower.ts:1';
+  }
+
+  plain(): object {
+    return {};
   }
 }
 
@@ -45,9 +50,9 @@ export class CountedTasks implements TaskContext {
     return work();
   }
 
-  current(): object | undefined {
-    return undefined;
-  }
+  current(): undefined {}
+
+  matters(): void {}
 
   holdsLease(): boolean {
     return true;
@@ -58,10 +63,10 @@ export class CountedTasks implements TaskContext {
 export class FickleExplainer implements Explainer {
   #asked = 0;
 
-  explain(): { verdict: string; summary: string; evidence: Record<string, unknown>; advice: string[] } {
+  explain(): Explanation {
     this.#asked += 1;
     if (this.#asked % 2 === 1) throw new Error('no verdict');
-    return { verdict: 'scripted', summary: 'as scripted', evidence: {}, advice: [] };
+    return { verdict: 'exhausted', summary: 'as scripted', evidence: {}, advice: [] };
   }
 }
 

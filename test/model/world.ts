@@ -2,9 +2,10 @@
 // what they get. Owns how each command is carried out and what of it the reference is told; judges nothing itself.
 
 import type { Clock, Timer } from '../../src/contracts/clock.ts';
+import { noDeadlocks } from '../../src/contracts/deadlocks.ts';
 import type { Doing, Inquiry, OpenAttempt } from '../../src/contracts/driver.ts';
 import { type EngineEvents, noEvents } from '../../src/contracts/events.ts';
-import type { LeaseRecord, Ledger } from '../../src/contracts/ledger.ts';
+import type { Ledger } from '../../src/contracts/ledger.ts';
 import { Engine } from '../../src/core/engine.ts';
 import type { Hooks, Ports } from '../../src/core/household.ts';
 import { Refusal } from '../../src/core/wait-queue.ts';
@@ -221,7 +222,7 @@ export class World {
   #probes = 0;
   #failoversTold = 0;
   #blockedMs = 0;
-  readonly #inLedger = new Set<LeaseRecord>();
+  readonly #inLedger = new Set<number>();
   readonly #told = { opened: 0, retired: 0, lost: 0, closed: 0 };
 
   constructor(setup: Setup) {
@@ -330,16 +331,23 @@ export class World {
     const ledger: Ledger = {
       silentUntil: -Infinity,
       asked: () => undefined,
-      lent: (record) => void this.#inLedger.add(record),
+      lent: (record) => void this.#inLedger.add(record.id),
       returned: (record) => {
-        if (!this.#inLedger.delete(record)) this.reference.complain(`lease ${record.id} left the ledger twice`);
+        if (!this.#inLedger.delete(record.id)) this.reference.complain(`lease ${record.id} left the ledger twice`);
       },
-      site: (record) => `borrower.ts:${record.id}`,
+      site: () => 'borrower.ts:1',
+      plain: () => ({}),
     };
     return {
       permits,
       ledger,
-      tasks: { detached: (work) => work(), current: () => undefined, holdsLease: () => this.#nested },
+      tasks: {
+        detached: (work) => work(),
+        current: () => undefined,
+        holdsLease: () => this.#nested,
+        matters: () => {},
+      },
+      deadlocks: noDeadlocks,
       explainer: {
         explain: ({ snapshot, waitedMs }) => {
           if (snapshot.waiting === 2) throw new Error('no verdict today');

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { type Logger, Pool, type PoolOptions } from '../../src/doors/index.ts';
+import { type AcquireOptions, type Lease, type Logger, Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { freePort } from '../../src/testing/embedded-port.ts';
 import {
   type EmbeddedPostgresOptions,
@@ -163,6 +163,7 @@ export function freshName(): string {
 /** A pool with a name of its own, closed with the scope, whoever still holds what. What it reports stays off the terminal. */
 export function withPool(scope: Scope, options: PoolOptions): Pool {
   const pool = new Pool({ name: freshName(), logger: reports().logger, ...options });
+  keepLeases(pool);
   scope.after(async () => {
     // Without a file's own client nothing else might keep the process here until the sockets are gone.
     const here = setTimeout(() => {}, 30_000);
@@ -170,6 +171,25 @@ export function withPool(scope: Scope, options: PoolOptions): Pool {
     clearTimeout(here);
   });
   return pool;
+}
+
+/**
+ * A test that only wants something to be lent seldom keeps the lease, and a pool takes back what the garbage collector finds forgotten: so
+ * here it is not forgotten. Tests of that make their pools by themselves.
+ */
+export function keepLeases(pool: Pool): void {
+  const kept: unknown[] = [];
+  const acquire = async (options?: AcquireOptions): Promise<Lease> => {
+    const lease = await Pool.prototype.acquire.call(pool, options);
+    kept.push(lease);
+    return lease;
+  };
+  const tryAcquire = (): Lease | undefined => {
+    const lease = Pool.prototype.tryAcquire.call(pool);
+    kept.push(lease);
+    return lease;
+  };
+  Object.assign(pool, { acquire, tryAcquire });
 }
 
 export interface Reports {

@@ -1,0 +1,191 @@
+// The answer to "why": the verdict with a sentence that has the figures, the facts as plain data, and what to do. Owns the words of each
+// verdict; which one it is, is decided elsewhere. Pure: the same evidence, the same answer.
+
+import type { Evidence, Explainer, Explanation, Verdict } from '../contracts/explain.ts';
+import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
+import { duration, plural } from '../foundation/words.ts';
+import { adviceFor } from './advice.ts';
+import { isIdle, leaked, verdictOf } from './verdicts.ts';
+import { told } from './words.ts';
+
+/** Holders that the evidence lists. */
+const LISTED = 5;
+
+/** What the connections are doing, in a few words: `5/5 lent, none running a query, 2 more waiting`. */
+function standing({ holders, snapshot: s }: Evidence): string {
+  const parts = [`${s.lent}/${s.max} lent`];
+  if (s.lent > 0) parts.push(running(holders));
+  if (s.idle > 0) parts.push(`${s.idle} idle`);
+  if (s.opening > 0) parts.push(`${s.opening} being opened`);
+  if (s.returning > 0) parts.push(`${s.returning} returning or being checked`);
+  if (s.closing > 0) parts.push(`${s.closing} being closed`);
+  if (s.waiting > 0) parts.push(`${s.waiting} more waiting`);
+  return parts.join(', ');
+}
+
+function running(holders: readonly Holder[]): string {
+  const busy = holders.filter((holder) => holder.busy).length;
+  if (busy === 0) return 'none running a query';
+  return busy === holders.length ? 'all running a query' : `${busy} running a query`;
+}
+
+/** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken by 4 pools, 2 of them here`. */
+function shared({ budget }: PoolSnapshot): string {
+  if (budget === undefined) return 'the budget has no permit';
+  const { kind, limit, used, held, members } = budget;
+  const by = members === undefined ? '' : ` by ${plural(members, 'pool')}`;
+  const taken =
+    used === undefined
+      ? `${limit} permits in the ${kind} budget`
+      : `${used} of ${limit} permits of the ${kind} budget taken${by}`;
+  return `${taken}, ${held} of them here`;
+}
+
+function failed({ connects }: Evidence): string {
+  const { failure, retryInMs } = connects;
+  if (failure === undefined) return 'no connect has succeeded yet';
+  const times = failure.attempts > 1 ? `, ${failure.attempts} in a row` : '';
+  const next = retryInMs === undefined ? '' : `; the next is tried in ${duration(retryInMs)}`;
+  return `the last connect failed ${duration(failure.agoMs)} ago${times}: ${failure.error.message}${next}`;
+}
+
+/** What happened to whoever asked. */
+function head({ givenBackMs, refused, snapshot, timeoutMs, waitedMs }: Evidence): string {
+  if (!refused) {
+    return snapshot.waiting === 0
+      ? 'nobody waits'
+      : `${plural(snapshot.waiting, 'borrower waits', 'borrowers wait')}, the oldest for ${duration(waitedMs)}`;
+  }
+  if (timeoutMs === 0) return 'no connection: none idle and ready';
+  return `no connection: none within ${duration(givenBackMs > 0 || timeoutMs === Infinity ? waitedMs : timeoutMs)}`;
+}
+
+/** Besides the verdict's own sentence: other things that are true and would be missed. */
+function besides(verdict: Verdict, evidence: Evidence): string[] {
+  const { connects, givenBackMs, loop, snapshot } = evidence;
+  const more: string[] = [];
+  const said = verdict === 'server-down' || verdict === 'server-full' || verdict === 'ok' || verdict === 'closed';
+  if (connects.failure !== undefined && !said) more.push(failed(evidence));
+  if (verdict !== 'loop-blocked' && verdict !== 'ok' && loop.blockedMs > 0) {
+    more.push(`the event loop was blocked for ${duration(loop.blockedMs)} of the time`);
+  }
+  if (givenBackMs > 0)
+    more.push(`of the time that the event loop was blocked ${duration(givenBackMs)} were given back`);
+  if (snapshot.budget !== undefined && verdict !== 'budget' && verdict !== 'ok') more.push(shared(snapshot));
+  return more;
+}
+
+const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
+  ok: (e) => standing(e),
+  exhausted: (e) => `every connection is at work: ${standing(e)}${holding(e.holders)}`,
+  'held-idle': (e) => `${standing(e)}${holding(e.holders)}`,
+  leak: (e) => {
+    const lost = leaked(e);
+    const which = plural(lost.length, 'lease has', 'leases have');
+    return `${which} had no query running for more than ${duration(e.leakAfterMs)}: ${standing(e)}${holding(lost)}`;
+  },
+  deadlock: (e) => {
+    const { cycle, forMs } = e.deadlock ?? { cycle: [], forMs: 0 };
+    return `probable deadlock: those who hold the connections wait for another one themselves, and nothing has moved for ${duration(forMs)}: ${standing(e)}${holding(cycle, e.snapshot.name)}`;
+  },
+  'server-down': (e) => `the server cannot be reached: ${failed(e)}; ${standing(e)}`,
+  'server-full': (e) => `the server has no room for another session: ${failed(e)}; ${standing(e)}${holding(e.holders)}`,
+  'connecting-slowly': (e) => {
+    const { oldestMs, underway, usualMs } = e.connects;
+    const usual = usualMs === undefined ? '' : `, where one has lately taken ${duration(usualMs)}`;
+    const connects =
+      underway === 0
+        ? 'no connection is ready'
+        : `connecting takes long: ${plural(underway, 'connect')} under way, for ${duration(oldestMs)}${usual}`;
+    return `${connects}; ${standing(e)}`;
+  },
+  'loop-blocked': (e) =>
+    `the event loop was blocked for ${duration(e.loop.blockedMs)} of ${duration(e.waitedMs)}: work of this process, not the pool, kept the answer waiting; ${standing(e)}`,
+  frozen: (e) => {
+    const { forMs, agoMs } = e.loop.frozen ?? { forMs: 0, agoMs: 0 };
+    return `the whole process stood still for ${duration(forMs)}, until ${duration(agoMs)} ago (frozen, suspended, or in a synchronous call); ${standing(e)}`;
+  },
+  paused: (e) =>
+    `the pool is paused, for ${duration(e.pausedForMs ?? 0)}, and lends nothing until resume(); ${standing(e)}`,
+  budget: (e) => `the limit that this pool shares with others is used up: ${shared(e.snapshot)}; ${standing(e)}`,
+  'wrong-loop': (e) =>
+    `${e.elsewhere?.lives ?? 'the pool lives elsewhere'}, and is used ${e.elsewhere?.used ?? 'here'}`,
+  closed: (e) => `the pool is ${e.snapshot.phase}; ${standing(e)}`,
+};
+
+function holding(holders: readonly Holder[], own?: string): string {
+  return holders.length === 0 ? '' : `; ${told(holders, own)}`;
+}
+
+/** Plain data; errors as their texts, since an error may carry its driver's whole state. */
+function factsOf(evidence: Evidence): Record<string, unknown> {
+  const { awaitsPermit, connects, deadlock, givenBackMs, holders, leakAfterMs, loop, pausedForMs, snapshot, waitedMs } =
+    evidence;
+  const { failure } = connects;
+  const { lastConnectError: _said, ...figures } = snapshot;
+  return {
+    ...figures,
+    waitedMs,
+    givenBackMs,
+    running: holders.filter(({ busy }) => busy).length,
+    idleLeases: holders.filter((holder) => isIdle(holder)).length,
+    inTransaction: holders.filter(({ inTransaction }) => inTransaction === true).length,
+    leaks: leaked({ holders, leakAfterMs }).length,
+    holders: holders.slice(0, LISTED),
+    blockedMs: loop.blockedMs,
+    ...(loop.frozen === undefined ? {} : { frozenForMs: loop.frozen.forMs, frozenAgoMs: loop.frozen.agoMs }),
+    connects: connects.underway,
+    ...(connects.usualMs === undefined ? {} : { usualConnectMs: connects.usualMs }),
+    ...(failure === undefined
+      ? {}
+      : {
+          connectError: failure.error.message,
+          connectErrorAgoMs: failure.agoMs,
+          connectAttempts: failure.attempts,
+          fault: failure.fault,
+        }),
+    ...(pausedForMs === undefined ? {} : { pausedForMs }),
+    ...(awaitsPermit ? { awaitsPermit } : {}),
+    ...(deadlock === undefined ? {} : { cycle: deadlock.cycle, stuckForMs: deadlock.forMs }),
+  };
+}
+
+export function explain(evidence: Evidence): Explanation {
+  const verdict = verdictOf(evidence);
+  const body = [BODIES[verdict](evidence), ...besides(verdict, evidence)].join('; ');
+  return {
+    verdict,
+    summary: `${evidence.snapshot.name}: ${head(evidence)}; ${body}`,
+    evidence: factsOf(evidence),
+    advice: adviceFor(verdict, evidence),
+  };
+}
+
+/** All that can be known of a pool from an event loop that is not its own. */
+export function elsewhere(snapshot: PoolSnapshot, where: NonNullable<Evidence['elsewhere']>): Evidence {
+  return {
+    snapshot,
+    holders: [],
+    refused: false,
+    waitedMs: snapshot.oldestWaitMs,
+    timeoutMs: 0,
+    givenBackMs: 0,
+    leakAfterMs: Infinity,
+    deadlockGraceMs: Infinity,
+    connects: {
+      underway: snapshot.opening,
+      oldestMs: 0,
+      usualMs: undefined,
+      failure: undefined,
+      refusing: false,
+      retryInMs: undefined,
+    },
+    loop: { blockedMs: 0, frozen: undefined },
+    deadlock: undefined,
+    awaitsPermit: false,
+    pausedForMs: undefined,
+    elsewhere: where,
+  };
+}
+
+export const explainer: Explainer = { explain };

@@ -1,0 +1,80 @@
+// The borrower's asynchronous context: which call of `use()` or `transaction()` a piece of work was begun in, and that none of the pool's own
+// work is. Owns the one store of the process and when it is begun with; what follows from tasks that wait for each other is the graph's.
+
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import type { LeaseRecord } from '../contracts/ledger.ts';
+import type { Task, TaskContext } from '../contracts/task-context.ts';
+
+/** A call of `use()` or `transaction()`. It holds no lease: whatever was begun inside, and goes on, keeps this. */
+export class Call implements Task {
+  readonly parent: Call | undefined;
+  /** Whose connection it has, to be compared. */
+  readonly pool: object;
+  /** What the ledger noted of where its connection was taken. */
+  readonly origin: object | undefined;
+  /** Its function has settled. */
+  over = false;
+
+  constructor(parent: Call | undefined, pool: object, origin: object | undefined) {
+    this.parent = parent;
+    this.pool = pool;
+    this.origin = origin;
+  }
+}
+
+/** Without one, `await` is what it was: before Node 24 the first store of a process doubles its cost for all code. */
+let store: AsyncLocalStorage<Call> | undefined;
+
+const [major = 0] = (process.versions?.node ?? '0').split('.').map(Number);
+/** From Node 24 on the context travels with the promise itself (`AsyncContextFrame`), and nothing is paid for it. */
+const FREE_FROM = 24;
+
+/** A pool that wants to know of nested calls was made; `always`: from its first one on. */
+export function followTasks(always: boolean): void {
+  if (always || major >= FREE_FROM) matters();
+}
+
+function matters(): void {
+  store ??= new AsyncLocalStorage();
+}
+
+/** What the function of a call runs in, or undefined if nobody follows. The lease is the task's. */
+export function beginCall(lease: LeaseRecord, pool: object): Call | undefined {
+  if (store === undefined) return undefined;
+  let parent = store.getStore();
+  // What goes on after its call is over, and begins the next, must not become a chain without end.
+  while (parent?.over === true) parent = parent.parent;
+  const call = new Call(parent, pool, lease.origin);
+  lease.task = call;
+  return call;
+}
+
+/** Calls `fn` inside `call`. */
+export function inside<A, R>(call: Call, fn: (argument: A) => R, argument: A): R {
+  return store === undefined ? fn(argument) : store.run(call, fn, argument);
+}
+
+/** The call under way around here that has a connection of `pool`. */
+export function callWith(pool: object): Call | undefined {
+  for (let call = store?.getStore(); call !== undefined; call = call.parent) {
+    if (!call.over && call.pool === pool) return call;
+  }
+  return undefined;
+}
+
+/** The innermost call around here, under way or not. */
+export function currentCall(): Call | undefined {
+  return store?.getStore();
+}
+
+const own = new AsyncResource('OxbowPool');
+
+export const tasks: TaskContext = {
+  detached: (work) => own.runInAsyncScope(work),
+  current: currentCall,
+  holdsLease: () => {
+    for (let call = currentCall(); call !== undefined; call = call.parent) if (!call.over) return true;
+    return false;
+  },
+  matters,
+};

@@ -1,0 +1,70 @@
+// Why nobody got a connection: the verdict, as a pure function of the evidence (DESIGN B19). Owns which of several truths is the one to say; the
+// words for it stand in a file of their own. Whoever asks, a thrown error, `explain()`, a log line, is told the same.
+//
+// The order is that of what would have to change first:
+//   1. where nothing can come of waiting at all: the wrong event loop, a closed pool, a paused one
+//   2. what holds up everything else: tasks that wait for each other, a process that stood still, a loop that does not turn
+//   3. with room for another connection: why none comes (the server, the budget, or it is on its way)
+//   4. without room: what those who hold the connections do with them
+
+import type { Evidence, Verdict } from '../contracts/explain.ts';
+import type { Holder } from '../contracts/snapshot.ts';
+
+/** Idle for less than this a lease is at work: its borrower computes between two statements. */
+export const IDLE_MS = 1_000;
+/** A loop that was blocked for this part of the time waited is the reason. */
+const MOST = 0.5;
+
+/** Whether `holder` has had no statement running for so long that it is doing something else. */
+export function isIdle({ busy, idleMs }: Holder, forMs: number = IDLE_MS): boolean {
+  return !busy && idleMs >= forMs;
+}
+
+export function leaked({ holders, leakAfterMs }: Pick<Evidence, 'holders' | 'leakAfterMs'>): Holder[] {
+  return holders.filter((holder) => isIdle(holder, leakAfterMs));
+}
+
+export function verdictOf(evidence: Evidence): Verdict {
+  const { elsewhere, pausedForMs, refused, snapshot } = evidence;
+  if (elsewhere !== undefined) return 'wrong-loop';
+  if (snapshot.phase === 'closing' || snapshot.phase === 'closed') return 'closed';
+  if (pausedForMs !== undefined) return 'paused';
+  if (!refused && snapshot.waiting === 0) return 'ok';
+  if (isDeadlock(evidence)) return 'deadlock';
+  return whatStoppedTheProcess(evidence) ?? whyNoneComes(evidence) ?? whatHoldersDo(evidence);
+}
+
+/** It has lasted, by the pool's own measure or by that of whoever waited in vain. */
+function isDeadlock({ deadlock, deadlockGraceMs, waitedMs }: Evidence): boolean {
+  return deadlock !== undefined && deadlock.forMs >= Math.min(deadlockGraceMs, waitedMs * MOST);
+}
+
+function whatStoppedTheProcess({ connects, loop, waitedMs }: Evidence): Verdict | undefined {
+  // A server that says no has said so to a loop that turned; one that was not heard may have been kept waiting itself.
+  if (connects.refusing && !isSilence(connects.failure?.error)) return undefined;
+  if (loop.frozen !== undefined && loop.frozen.agoMs <= waitedMs) return 'frozen';
+  return waitedMs > 0 && loop.blockedMs >= waitedMs * MOST ? 'loop-blocked' : undefined;
+}
+
+/** A connect that ended for want of an answer. */
+function isSilence(error: Error | undefined): boolean {
+  const code: unknown = error === undefined ? undefined : Reflect.get(error, 'code');
+  return code === 'ETIMEDOUT' || /no answer within/.test(error?.message ?? '');
+}
+
+/** There is room for another connection, so that one could be made. */
+function whyNoneComes({ awaitsPermit, connects, snapshot }: Evidence): Verdict | undefined {
+  const { lent, max, opening, size } = snapshot;
+  if (size - opening >= max) return undefined;
+  if (connects.refusing) return connects.failure?.fault === 'full' ? 'server-full' : 'server-down';
+  if (awaitsPermit) return 'budget';
+  // What is on its way is what is waited for, unless most of those who could give one back are there already.
+  if (connects.underway > 0 && connects.underway >= max - lent) return 'connecting-slowly';
+  return lent === 0 ? 'connecting-slowly' : undefined;
+}
+
+function whatHoldersDo(evidence: Evidence): Verdict {
+  if (leaked(evidence).length > 0) return 'leak';
+  const { holders } = evidence;
+  return holders.length > 0 && holders.every((holder) => isIdle(holder)) ? 'held-idle' : 'exhausted';
+}
