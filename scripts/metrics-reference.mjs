@@ -77,7 +77,9 @@ four alerts are in the package, \`observability/grafana-dashboard.json\` and \`o
 - Gauges are read when somebody collects, and cost nothing before. Counters and histograms cost a call for each lend and return, from the
   call on that measures the pool until its undo.
 - Buckets of the histograms, in seconds: ${BUCKETS.join(', ')}.
-- A pool that was closed is told until the undo is called. OpenTelemetry keeps telling what a histogram has, undone or not.
+- A pool that was closed is told until the undo is called. After it Prometheus finds no series of the pool. OpenTelemetry's SDK would go on
+  with what it heard last, so it is told once more that everything but counters is 0; counters, histograms and
+  \`oxbow.connection.last_failure_age\` stay as they are.
 
 ## Metrics
 

@@ -33,6 +33,8 @@ export interface Attribute {
 export interface ReadMetric extends Row {
   readonly instrument: 'counter' | 'updowncounter' | 'gauge';
   readonly attribute?: Attribute;
+  /** Is not 0 when there is no pool any more. */
+  readonly lasting?: true;
   readonly read: (reading: Reading) => Figures;
 }
 
@@ -152,6 +154,7 @@ export const READ: readonly ReadMetric[] = [
     unit: 's',
     description: 'How long ago an attempt to connect last failed; absent if none ever did.',
     source: '`snapshot().lastConnectError`',
+    lasting: true,
     read: ({ snapshot: { lastConnectError } }) => lastConnectError && lastConnectError.agoMs / 1_000,
   },
   {

@@ -25,6 +25,12 @@ export interface MeasureOptions {
   limitAlias?: boolean | undefined;
 }
 
+/** A point that was told, which a reader of OpenTelemetry keeps telling until it hears another figure. */
+interface Told {
+  readonly observable: Observable;
+  readonly attributes: Attributes;
+}
+
 /** All pools that are measured through one meter. */
 class Measuring {
   readonly #meter: Meter;
@@ -34,22 +40,33 @@ class Measuring {
   /** Who takes part, each as often as it was asked for; true: with the alias. */
   #parts: readonly (readonly [Tally, boolean])[] = [];
   #watched: Observable[] = [];
+  /** What must be taken back when it is true no longer. */
+  #told: ReadonlyMap<string, Told> = new Map();
   readonly #collect = (result: BatchObservableResult): void => {
     const tallies = [...new Set(this.#parts.map(([tally]) => tally))];
     const readings = new Map(tallies.map((tally) => [tally, tally.read()]));
     const aliased = new Set(this.#parts.flatMap(([tally, alias]) => (alias ? tally : [])));
+    const told = new Map<string, Told>();
     for (const [metric, observable] of this.#observables) {
-      const told = [...readings].filter(([tally]) => metric !== LIMIT_ALIAS || aliased.has(tally));
+      const { instrument, lasting, attribute, name } = metric;
+      const whose = tallies.filter((tally) => metric !== LIMIT_ALIAS || aliased.has(tally));
       const points = pointsOf(
         metric,
-        told.map(([, reading]) => reading),
+        whose.flatMap((tally) => readings.get(tally) ?? []),
       );
       for (const { pool, value, amount } of points) {
         const attributes: Attributes = { [POOL_NAME]: pool };
-        if (metric.attribute !== undefined) attributes[metric.attribute.key] = value;
+        if (attribute !== undefined) attributes[attribute.key] = value;
         result.observe(observable, amount, attributes);
+        if (instrument === 'counter' || lasting) continue;
+        told.set(JSON.stringify([name, pool, value]), { observable, attributes });
       }
     }
+    for (const [key, { observable, attributes }] of this.#told)
+      if (!told.has(key)) result.observe(observable, 0, attributes);
+    this.#told = told;
+    // Not at once: the meter is going through its callbacks.
+    if (told.size === 0) void Promise.resolve().then(() => this.#watch());
   };
 
   constructor(meter: Meter) {
@@ -90,9 +107,9 @@ class Measuring {
     }
   }
 
-  /** One reading of each pool serves all instruments. With no pool left the meter calls nothing of ours. */
+  /** One reading of each pool serves all instruments. With no pool left, and nothing to take back, the meter calls nothing of ours. */
   #watch(): void {
-    const wanted = this.#parts.length === 0 ? [] : [...this.#observables.values()];
+    const wanted = this.#parts.length === 0 && this.#told.size === 0 ? [] : [...this.#observables.values()];
     if (wanted.length === this.#watched.length) return;
     if (this.#watched.length > 0) this.#meter.removeBatchObservableCallback(this.#collect, this.#watched);
     if (wanted.length > 0) this.#meter.addBatchObservableCallback(this.#collect, wanted);
@@ -122,7 +139,7 @@ function checkOptions(options: unknown): void {
 
 /**
  * Reports what a pool does as metrics of OpenTelemetry, from now on, under the pool's name; docs/reference/metrics.md lists them. Returns the
- * undo, which leaves no listener at the pool and none at the meter. Without `meter` and `meterProvider` the provider must have been
+ * undo, which leaves no listener at the pool, and none at the meter once that has told that nothing is left. Without `meter` and `meterProvider` the provider must have been
  * registered before.
  */
 export function measurePool(pool: MeasuredPool, options: MeasureOptions = {}): () => void {
