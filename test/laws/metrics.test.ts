@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import test from 'node:test';
+import * as conventions from '@opentelemetry/semantic-conventions/incubating';
 import { EVENTS } from '../../src/pool/observers.ts';
 import { LIMIT_ALIAS, METRICS, type Metric, POOL_NAME } from '../../src/telemetry/metrics.ts';
 import { familyName, labelName } from '../../src/telemetry/prometheus-families.ts';
@@ -56,15 +56,6 @@ interface Convention {
   readonly instrument: string;
 }
 
-/** What the package of the conventions has under `db.client.connection.`, from the comments on its constants. */
-function conventions(): Record<string, string> {
-  const file = createRequire(join(root, 'package.json')).resolve('@opentelemetry/semantic-conventions/incubating');
-  const names: unknown = createRequire(import.meta.url)(file);
-  return Object.fromEntries(
-    Object.entries(Object(names)).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  );
-}
-
 const CONVENTIONAL: Readonly<Record<string, Convention>> = {
   METRIC_DB_CLIENT_CONNECTION_COUNT: { unit: '{connection}', instrument: 'updowncounter' },
   METRIC_DB_CLIENT_CONNECTION_IDLE_MAX: { unit: '{connection}', instrument: 'updowncounter' },
@@ -79,17 +70,14 @@ const CONVENTIONAL: Readonly<Record<string, Convention>> = {
 };
 
 test('each metric of the pool that the conventions know is in the catalogue under their name, unit and instrument; all others are ours by name', () => {
-  const names = conventions();
+  const names: Readonly<Record<string, unknown>> = conventions;
   const theirs = sorted(Object.keys(names).filter((key) => key.startsWith('METRIC_DB_CLIENT_CONNECTION_')));
   assert.deepEqual(theirs, sorted(Object.keys(CONVENTIONAL)));
-  const wanted = theirs.map((key) => ({ name: names[key], ...CONVENTIONAL[key] }));
+  const wanted = theirs.map((key) => ({ name: String(names[key]), ...CONVENTIONAL[key] }));
   const conventional = ALL.filter(({ name }) => !name.startsWith('oxbow.'));
   const ours = conventional.map(({ name, unit, instrument }) => ({ name, unit, instrument }));
-  const key = ({ name }: { name: string | undefined }): string => name ?? '';
-  assert.deepEqual(
-    ours.sort((one, other) => key(one).localeCompare(key(other))),
-    wanted.sort((one, other) => key(one).localeCompare(key(other))),
-  );
+  const byName = (one: { name: string }, other: { name: string }): number => one.name.localeCompare(other.name);
+  assert.deepEqual(ours.sort(byName), wanted.sort(byName));
   assert.equal(names.ATTR_DB_CLIENT_CONNECTION_POOL_NAME, POOL_NAME);
   const count = METRICS.find(({ name }) => name === names.METRIC_DB_CLIENT_CONNECTION_COUNT);
   assert.deepEqual(count?.attribute, {
