@@ -10,7 +10,7 @@ import { LIMIT_ALIAS, METRICS, type Metric, POOL_NAME } from '../../src/telemetr
 import { familyName, labelName } from '../../src/telemetry/prometheus-families.ts';
 import { rows, section, ticked } from './document.ts';
 import { namedIn } from './promql.ts';
-import { read, root } from './tree.ts';
+import { read, root, shipped } from './tree.ts';
 
 const ALL = [...METRICS, LIMIT_ALIAS];
 const sorted = (names: readonly string[]): string[] => [...names].sort();
@@ -89,6 +89,29 @@ test('each metric of the pool that the conventions know is in the catalogue unde
 test('no two metrics have one name, and no two one series', () => {
   for (const names of [ALL.map(({ name }) => name), ALL.map(familyName)]) assert.equal(new Set(names).size, ALL.length);
   for (const name of ALL.map(familyName)) assert.match(name, /^(?:db_client_connection|oxbow)_[a-z_]+$/);
+});
+
+// The doors
+
+/** Packages that a built file imports, by itself or by what it imports. */
+function packagesOf(path: string, seen: Set<string> = new Set()): ReadonlySet<string> {
+  const found = new Set<string>();
+  if (seen.has(path)) return found;
+  seen.add(path);
+  for (const [, from = ''] of read(path).matchAll(/^(?:import|export)\b(?:[^;'"]*?\bfrom )?\s*'([^']+)'/gm)) {
+    if (!from.startsWith('.')) found.add(from);
+    else for (const name of packagesOf(new URL(from, `file:///${path}`).pathname.slice(1), seen)) found.add(name);
+  }
+  return found;
+}
+
+test('OpenTelemetry is loaded by oxbow/otel alone, and neither it nor oxbow/prometheus loads anything else', () => {
+  const doors = shipped('doors').map(({ path }) => path);
+  const loading = doors.filter((path) => packagesOf(path).has('@opentelemetry/api'));
+  assert.deepEqual(loading, ['dist/doors/otel.js']);
+  assert.deepEqual([...packagesOf('dist/doors/otel.js')], ['@opentelemetry/api']);
+  assert.deepEqual([...packagesOf('dist/doors/prometheus.js')], []);
+  assert.ok(packagesOf('dist/doors/index.js').has('pg'), 'it is seen what is loaded');
 });
 
 // The dashboard and the alerts

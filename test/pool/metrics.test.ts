@@ -146,6 +146,9 @@ test('an outage is seen as failed connects, as a server that is down, and by its
   await clock.advance(30_000);
   (await asked).release();
   assert.equal(down(), 0);
+  await clock.settle();
+  assert.equal(await pool.trim(), 1);
+  assert.deepEqual([pool.snapshot().size, down()], [0, 0], 'whoever needs no connection has a server all the same');
 });
 
 test('refusals, returns and retirements are counted under their reasons, all of which are there from the beginning', async () => {
@@ -321,7 +324,12 @@ test('a pool that is measured twice through one meter, or collected twice on one
   const key = `{${name}.pool.name=shop}`;
   assert.equal(figures.get(`${name}.limit${key}`), 1);
   const waits = figures.get(`${name}.wait_time${key}`);
-  assert.equal(typeof waits === 'object' && waits.count, 1);
+  assert.ok(typeof waits === 'object' && 'buckets' in waits);
+  assert.equal(waits.count, 1);
+  assert.deepEqual(waits.buckets, {
+    boundaries: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
+    counts: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+  });
   const text = readText(await register.metrics());
   assert.equal(of(text, 'db_client_connection_limit'), 1);
   assert.equal(of(text, 'db_client_connection_wait_time_seconds_count'), 1);
