@@ -4,8 +4,10 @@
 import type pg from 'pg';
 import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
 import type { PgSession } from '../pg/session.ts';
+import { releases, transactions } from '../telemetry/channels.ts';
 import { query as answered, isPromised, type QueryCallback } from './face.ts';
 import { ask } from './lease-query.ts';
+import { tellReleased, tellTransaction } from './publisher.ts';
 import { isSubmittable, type QueryOptions } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
 import { inTransaction, planOf, type Transaction } from './transaction.ts';
@@ -52,6 +54,7 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   },
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    if (transactions.hasSubscribers) return heardTransaction(this, fn, options);
     return inTransaction(this, this.session.clock, planOf(options), fn);
   },
 
@@ -62,9 +65,38 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   },
 };
 
+/** Told once it has gone well: a second one throws. */
+function heardRelease(
+  lease: PoolLease,
+  release: PoolLease['release'],
+  reason: Error | boolean | null | undefined,
+): void {
+  const { session } = lease;
+  release.call(lease, reason);
+  tellReleased(lease, session, reason);
+}
+
+function heardTransaction<T>(
+  lease: PoolLease,
+  fn: (tx: Transaction) => T | Promise<T>,
+  options: TransactionOptions | undefined,
+): Promise<T> {
+  const plan = planOf(options);
+  return tellTransaction(lease, options, () => inTransaction(lease, lease.session.clock, plan, fn));
+}
+
 /** A class of leases of its own, for a pool that puts yet more on them. */
 export function poolLeaseClass(): LeaseClass<PgSession, PoolLease> {
   const Class = leaseClass<PgSession>() as LeaseClass<PgSession, PoolLease>;
+  const { release } = Class.prototype as PoolLease;
+  Object.defineProperty(Class.prototype, 'release', {
+    value(this: PoolLease, reason?: Error | boolean | null): void {
+      if (releases.hasSubscribers) heardRelease(this, release, reason);
+      else release.call(this, reason);
+    },
+    configurable: true,
+    writable: true,
+  });
   for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(own))) {
     Object.defineProperty(Class.prototype, key, { ...property, enumerable: false });
   }

@@ -18,18 +18,19 @@ import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Speakers } from '../pg/speakers.ts';
 import { checkFunction, checkRequest } from './check-request.ts';
-import { debugObserver } from './debug-log.ts';
 import { detachedTasks } from './detached.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
 import { lendTo } from './lending.ts';
+import { logObservers } from './log-observers.ts';
 import { makeDriver } from './make-driver.ts';
-import { EVENTS, Observers } from './observers.ts';
+import { Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved } from './options.ts';
 import { PgEvents } from './pg-events.ts';
 import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
 import { PoolQuery } from './pool-query.ts';
+import { Publisher } from './publisher.ts';
 import type { QueryOptions } from './query.ts';
 import { guardOf } from './request-guard.ts';
 import type {
@@ -70,6 +71,7 @@ export class Pool extends Base implements AsyncDisposable {
   readonly #observers: Observers;
   readonly #options: Resolved;
   readonly #personality: Personality;
+  readonly #publisher: Publisher;
   readonly #queries: PoolQuery;
   readonly #sharing: Sharing;
   readonly #speakers: Speakers | undefined;
@@ -83,7 +85,7 @@ export class Pool extends Base implements AsyncDisposable {
       Object.defineProperty(Pool.prototype, name, { value, configurable: true, writable: true });
     };
     method('connect', function connect(callback?: face.ConnectCallback) {
-      return face.connect(this.#engine.acquire(), callback);
+      return face.connect(this.#publisher.acquire(), callback);
     });
     method('query', function query(text: unknown, values?: unknown, callback?: face.QueryCallback) {
       const queries = this.#queries;
@@ -106,18 +108,21 @@ export class Pool extends Base implements AsyncDisposable {
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
     this.#personality = new.target.personality;
+    const tellsLater = resolved.driver !== undefined || made.client.connection !== undefined;
+    this.#publisher = new Publisher(this, tellsLater, () => this.#engine);
     const guard = guardOf(options, this.name);
     const warnings = guard?.warnings ?? new Warnings(resolved.logger);
     const { driver, speakers } = makeDriver(made, {
       Client,
       clock,
       pooled: guard?.pooled,
+      hearer: this.#publisher,
       deadline: (ms, ring) => this.#engine.deadline(ms, ring),
       tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
     });
     this.#speakers = speakers;
     const face = new PgEvents(this, warnings, this.name);
-    this.#observers = new Observers(warnings, face, this.name);
+    this.#observers = new Observers(warnings, face, this.#publisher, this.name);
     this.#observers.onPhase = made.enrol(this.#observers);
     this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
@@ -136,11 +141,11 @@ export class Pool extends Base implements AsyncDisposable {
       Lease: guard?.Lease ?? PoolLease,
     });
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
-    this.#engine.tellTraffic(false);
     face.onChange = () => this.#observers.listen();
-    const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
-    for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
-    this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
+    face.onChange();
+    const logged = logObservers(this.name, resolved.logger);
+    for (const observer of [log, ...logged]) if (observer !== undefined) this.#observers.add(observer);
+    this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true, this.#publisher);
     guard?.watch?.(this);
   }
 
@@ -185,7 +190,7 @@ export class Pool extends Base implements AsyncDisposable {
         return Promise.reject(error);
       }
     }
-    return this.#engine.acquire(options);
+    return this.#publisher.acquire(options);
   }
 
   /** A connection if one is idle and needs no check; never waits, never opens the pool. */
@@ -200,7 +205,7 @@ export class Pool extends Base implements AsyncDisposable {
   async use<T>(fn: (lease: Lease) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
     checkFunction('fn', fn);
     checkRequest('acquire', options);
-    const lease = await this.#engine.acquire(options);
+    const lease = await this.#publisher.acquire(options);
     return lendTo(lease, fn, options?.signal, this.#options.returnTimeoutMs);
   }
 
@@ -209,9 +214,8 @@ export class Pool extends Base implements AsyncDisposable {
     checkFunction('fn', fn);
     checkRequest('transaction', options);
     planOf(options);
-    const lease = await this.#engine.acquire(options);
-    const inside = (held: Lease): Promise<T> => held.transaction(fn, options);
-    return lendTo(lease, inside, options?.signal, this.#options.returnTimeoutMs);
+    const lease = await this.#publisher.acquire(options);
+    return lendTo(lease, (held) => held.transaction(fn, options), options?.signal, this.#options.returnTimeoutMs);
   }
 
   // Operating
@@ -223,29 +227,26 @@ export class Pool extends Base implements AsyncDisposable {
     const wanted = { min: sizes.min ?? min, max: sizes.max ?? max };
     const { engine: asked } = resolveOptions(wanted, { personality: 'oxbow', foreignKeys: new Set() });
     this.#engine.resize(asked.min, asked.max);
-    this.options.min = asked.min;
-    this.options.max = asked.max;
+    Object.assign(this.options, { min: asked.min, max: asked.max });
+    this.#publisher.resized({ min, max }, asked);
   }
 
   /** Every connection is made anew, the idle ones spread over `overMs` (0). Resolves when the last old one is gone. */
   replaceAll(options: { overMs?: number } = {}): Promise<void> {
     checkRequest('replaceAll', options);
-    const { overMs = 0 } = options;
-    return this.#engine.replaceAll(overMs);
+    return this.#engine.replaceAll(options.overMs ?? 0);
   }
 
   /** Tests the idle connections, one at a time, and replaces dead ones. */
   check(options: CheckOptions = {}): Promise<CheckReport> {
     checkRequest('check', options);
-    const { timeoutMs = Infinity } = options;
-    return this.#engine.check(timeoutMs);
+    return this.#engine.check(options.timeoutMs ?? Infinity);
   }
 
   /** Closes idle connections now until `to` (0) are left; resolves with how many. May go below `min` until the next use. */
   trim(options: { to?: number } = {}): Promise<number> {
     checkRequest('trim', options);
-    const { to = 0 } = options;
-    return this.#engine.trim(to);
+    return this.#engine.trim(options.to ?? 0);
   }
 
   /** Stops lending; resolves when nothing is lent. Borrowers wait (default) or are refused. */
@@ -326,8 +327,7 @@ export class Pool extends Base implements AsyncDisposable {
   }
 
   get ending(): boolean {
-    const { phase } = this;
-    return phase === 'closing' || phase === 'closed';
+    return this.phase === 'closing' || this.phase === 'closed';
   }
 
   /** pg's constructor assigns it. */
