@@ -3,12 +3,13 @@
 
 import type { Observer } from '../contracts/events.ts';
 import type { Logger } from '../contracts/options.ts';
-import { LEVELS } from '../telemetry/log-levels.ts';
+import { LEVELS, type Level } from '../telemetry/log-levels.ts';
 import { debugAsked, debugObserver } from './debug-log.ts';
 
 export function logObservers(pool: string, logger: Logger | undefined): (Partial<Observer> | undefined)[] {
   if (logger === undefined) return [debugObserver(pool, Object.keys(LEVELS))];
-  return [aboutOutages(pool, logger), wantsDebug(logger) ? details(pool, logger) : undefined];
+  const say = sayingTo(pool, logger);
+  return [aboutOutages(say), wantsDebug(logger) ? details(say) : undefined];
 }
 
 /** Asked once, when the pool is made: a log that cannot say so is told of no lend. */
@@ -20,46 +21,44 @@ function wantsDebug(logger: Logger): boolean {
   }
 }
 
-function aboutOutages(pool: string, logger: Logger): Partial<Observer> {
+type Say = (level: Level | 'error', event: string, facts: object, text: string) => void;
+
+/** What the log cannot take is lost: a report has another way out, and this is none. */
+function sayingTo(pool: string, logger: Logger): Say {
+  return (level, event, facts, text) => {
+    try {
+      logger[level]({ pool, event, ...shown(facts) }, `${pool}: ${text}`);
+    } catch {}
+  };
+}
+
+function aboutOutages(say: Say): Partial<Observer> {
   let failures = 0;
   return {
-    phase: ({ from, to }) => logger[LEVELS.phase]({ pool, event: 'phase', from, to }, `${pool}: ${from} → ${to}`),
-    openFailed: ({ error, attempt, retryInMs }) => {
+    phase: (facts) => say(LEVELS.phase, 'phase', facts, `${facts.from} → ${facts.to}`),
+    openFailed: (facts) => {
+      const { error, attempt, retryInMs } = facts;
       failures += 1;
-      const facts = { pool, event: 'openFailed', attempt, retryInMs, err: error };
       // What is not tried again does not end by itself.
-      if (retryInMs === undefined) logger.error(facts, `${pool}: connecting failed, for good: ${error.message}`);
-      else
-        logger[LEVELS.openFailed](
-          facts,
-          `${pool}: connecting failed (attempt ${attempt}), again in ${Math.round(retryInMs)} ms: ${error.message}`,
-        );
+      if (retryInMs === undefined) say('error', 'openFailed', facts, `connecting failed, for good: ${error.message}`);
+      else {
+        const again = `(attempt ${attempt}), again in ${Math.round(retryInMs)} ms`;
+        say(LEVELS.openFailed, 'openFailed', facts, `connecting failed ${again}: ${error.message}`);
+      }
     },
     opened: ({ id, pid }) => {
       if (failures > 0)
-        logger.info(
-          { pool, event: 'opened', id, pid, failures },
-          `${pool}: connecting works again after ${failures} failures`,
-        );
+        say('info', 'restored', { id, pid, failures }, `connecting works again, after ${failures} that failed`);
       failures = 0;
     },
-    lost: ({ id, error, state }) =>
-      logger[LEVELS.lost](
-        { pool, event: 'lost', id, state, err: error },
-        `${pool}: a connection (${state}) was lost: ${error.message}`,
-      ),
+    lost: (facts) => say(LEVELS.lost, 'lost', facts, `a connection (${facts.state}) was lost: ${facts.error.message}`),
   };
 }
 
 /** All that is for developers. */
-function details(pool: string, logger: Logger): Partial<Observer> {
+function details(say: Say): Partial<Observer> {
   const events = Object.entries(LEVELS).filter(([, level]) => level === 'debug');
-  return Object.fromEntries(
-    events.map(([event]) => [
-      event,
-      (facts: object) => logger.debug({ pool, event, ...shown(facts) }, `${pool}: ${event}`),
-    ]),
-  );
+  return Object.fromEntries(events.map(([event]) => [event, (facts: object) => say('debug', event, facts, event)]));
 }
 
 /** Loggers know an error by the name `err`. */
