@@ -21,7 +21,7 @@ interface Failing {
   error?: unknown;
 }
 
-/** What is published, by channel. Plain data but for `error`, which is the very error that the caller gets. */
+/** What is published, by channel. Plain data but for `error`, which is the error itself. */
 export interface Messages {
   'pg:pool:connect': Place &
     Partial<OfClient> &

@@ -112,7 +112,7 @@ export const PLACE: Fields<Place> = {
 };
 
 const CLIENT = 'the connection: `{ processID }` of the server, empty where that cannot be named';
-const ERROR = 'the very error that the caller gets';
+const ERROR = 'why it failed; the error of a server may quote values';
 
 export interface ChannelEntry<T> extends Happening<T> {
   /** Tracing: five channels, `tracing:NAME:start` and so on, as Node makes them. */

@@ -1,0 +1,60 @@
+// tracePool() beside OpenTelemetry's own tracer of pg: whoever of the two is at work, a query has one span.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { PgInstrumentation } from '@opentelemetry/instrumentation-pg';
+import { tracedProgram } from './otel-spans.ts';
+
+const { provider, spans } = tracedProgram();
+const instrumentation = new PgInstrumentation();
+instrumentation.setTracerProvider(provider);
+const { tracePool } = await import('../../src/doors/otel.ts');
+const { withPool, withServer } = await import('./harness.ts');
+const { askInEveryWay, assertSeen } = await import('./spans.ts');
+
+const server = await withServer(test);
+
+/** The texts of the spans that ended since it was asked last, by either convention. */
+function texts(): string[] {
+  return spans().flatMap(({ attributes }) => {
+    const both = [attributes['db.query.text'], attributes['db.statement']].filter((text) => typeof text === 'string');
+    assert.ok(both.length <= 1);
+    return both;
+  });
+}
+
+test('while that tracer is at work each query has one span, its own; when it has gone each that the codec speaks has ours', async (t) => {
+  const pool = withPool(t, server.config);
+  t.after(async () => tracePool(pool, { tracerProvider: provider })());
+  const undo = tracePool(pool, { tracerProvider: provider });
+  const asked = await askInEveryWay(pool);
+  assertSeen(texts(), asked);
+  assert.equal(pool.stats().queriesByCodec, 0);
+
+  instrumentation.disable();
+  await pool.replaceAll();
+  const again = await askInEveryWay(pool);
+  const seen = texts();
+  assert.equal(seen.length, pool.stats().queriesByCodec);
+  // Those that went past the codec, to pg itself, are nobody's.
+  const own = seen.filter((text) => text.startsWith('/*'));
+  const byPg = again.filter((text) => !own.includes(text));
+  assert.ok(own.length > 30 && byPg.length < 10, `${own.length} and ${byPg.length}`);
+  assertSeen(
+    own,
+    again.filter((text) => !byPg.includes(text)),
+  );
+  undo();
+});
+
+test('a wait has one span, ours, also while that tracer is at work', async (t) => {
+  instrumentation.enable();
+  const pool = withPool(t, server.config);
+  const undo = tracePool(pool, { tracerProvider: provider });
+  await pool.query('SELECT 1');
+  (await pool.connect()).release();
+  undo();
+  const names = spans().map(({ name }) => name);
+  assert.equal(names.filter((name) => name === 'pool.acquire').length, 2);
+  assert.ok(!names.includes('pg-pool.connect'));
+});
