@@ -1,15 +1,22 @@
 // What of a pool's events is written, and where: to the user's logger by their levels, or to stderr with NODE_DEBUG=oxbow. Owns the text of the
 // logger's lines, and that each lend is written only for a log that wants it: else nothing is paid for it. Reports go their own way.
 
+import type { Fault } from '../contracts/driver.ts';
 import type { Observer } from '../contracts/events.ts';
 import type { Logger } from '../contracts/options.ts';
 import { LEVELS, type Level } from '../telemetry/log-levels.ts';
 import { debugAsked, debugObserver } from './debug-log.ts';
 
-export function logObservers(pool: string, logger: Logger | undefined): (Partial<Observer> | undefined)[] {
+type Classify = (error: Error) => Fault;
+
+export function logObservers(
+  pool: string,
+  logger: Logger | undefined,
+  classify: Classify,
+): (Partial<Observer> | undefined)[] {
   if (logger === undefined) return [debugObserver(pool, Object.keys(LEVELS))];
   const say = sayingTo(pool, logger);
-  return [aboutOutages(say), wantsDebug(logger) ? details(say) : undefined];
+  return [aboutOutages(say, classify), wantsDebug(logger) ? details(say) : undefined];
 }
 
 /** Asked once, when the pool is made: a log that cannot say so is told of no lend. */
@@ -32,19 +39,17 @@ function sayingTo(pool: string, logger: Logger): Say {
   };
 }
 
-function aboutOutages(say: Say): Partial<Observer> {
+function aboutOutages(say: Say, classify: Classify): Partial<Observer> {
   let failures = 0;
   return {
     phase: (facts) => say(LEVELS.phase, 'phase', facts, `${facts.from} → ${facts.to}`),
     openFailed: (facts) => {
       const { error, attempt, retryInMs } = facts;
       failures += 1;
-      // What is not tried again does not end by itself.
-      if (retryInMs === undefined) say('error', 'openFailed', facts, `connecting failed, for good: ${error.message}`);
-      else {
-        const again = `(attempt ${attempt}), again in ${Math.round(retryInMs)} ms`;
-        say(LEVELS.openFailed, 'openFailed', facts, `connecting failed ${again}: ${error.message}`);
-      }
+      const again = retryInMs === undefined ? 'at once' : `in ${Math.round(retryInMs)} ms`;
+      // A wrong password does not pass by itself.
+      const level = classify(error) === 'permanent' ? 'error' : LEVELS.openFailed;
+      say(level, 'openFailed', facts, `connecting failed (attempt ${attempt}), again ${again}: ${error.message}`);
     },
     opened: ({ id, pid }) => {
       if (failures > 0)

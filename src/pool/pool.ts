@@ -143,7 +143,7 @@ export class Pool extends Base implements AsyncDisposable {
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
     face.onChange = () => this.#observers.listen();
     face.onChange();
-    const logged = logObservers(this.name, resolved.logger);
+    const logged = logObservers(this.name, resolved.logger, (error) => driver.classify(error));
     for (const observer of [log, ...logged]) if (observer !== undefined) this.#observers.add(observer);
     this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true, this.#publisher);
     guard?.watch?.(this);

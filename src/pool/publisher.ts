@@ -17,6 +17,7 @@ import {
   about,
   connects,
   drains,
+  LEAK_CODES,
   leaks,
   type Messages,
   type Place,
@@ -30,9 +31,6 @@ import {
 } from '../telemetry/channels.ts';
 import type { PoolLease } from './lease.ts';
 import type { TransactionOptions } from './requests.ts';
-
-/** Codes of reports that a lease is held too long, or was lost. */
-const LEAKS: ReadonlySet<string> = new Set(['OXBOW_LEASE_HELD', 'OXBOW_LEASE_COLLECTED']);
 
 interface Sizes {
   readonly min: number;
@@ -188,7 +186,7 @@ export class Publisher implements Hearer {
   }
 
   report({ code, message, site }: Report): void {
-    if (!leaks.hasSubscribers || !LEAKS.has(code)) return;
+    if (!leaks.hasSubscribers || !LEAK_CODES.has(code)) return;
     leaks.publish(this.#about({ code, message, ...(site !== undefined && { site }) }));
   }
 

@@ -2,6 +2,7 @@
 // these objects and which pool a message is about; what is told, and when, is the pool's business.
 
 import { type Channel, channel } from 'node:diagnostics_channel';
+import type { ReportCode } from '../contracts/reporter.ts';
 
 /** Where it happened, in each message. No user, no password. */
 export interface Place {
@@ -50,15 +51,24 @@ export type ChannelName = keyof Messages;
 
 /** Not in the message itself: whoever prints one must not print a pool. */
 const owners = new WeakMap<object, object>();
+/** How many want to tell the messages of a pool from those of others; marking one costs more than all else about it. */
+let asking = 0;
 
-/** Whether the message is about this very pool. */
+/** Whether the message is about this very pool; it is marked while somebody asks. */
 export function isAbout(message: object, pool: object): boolean {
   return owners.get(message) === pool;
 }
 
-/** Marks a message as one about this pool. */
+/** From now on messages are marked as being about their pools. Returns the undo, to be called once. */
+export function markMessages(): () => void {
+  asking += 1;
+  return () => {
+    asking -= 1;
+  };
+}
+
 export function about<M extends object>(pool: object, message: M): M {
-  owners.set(message, pool);
+  if (asking > 0) owners.set(message, pool);
   return message;
 }
 
@@ -166,5 +176,7 @@ export const transactions: Tracing<'oxbow:transaction'> = new Tracing('oxbow:tra
 export const reconnects: Plain<'oxbow:reconnect'> = new Plain('oxbow:reconnect');
 export const validations: Plain<'oxbow:validate'> = new Plain('oxbow:validate');
 export const leaks: Plain<'oxbow:leak'> = new Plain('oxbow:leak');
+/** Of the reports that a lease is held too long, or was lost. */
+export const LEAK_CODES: ReadonlySet<ReportCode> = new Set<ReportCode>(['OXBOW_LEASE_HELD', 'OXBOW_LEASE_COLLECTED']);
 export const resizes: Plain<'oxbow:resize'> = new Plain('oxbow:resize');
 export const drains: Plain<'oxbow:drain'> = new Plain('oxbow:drain');

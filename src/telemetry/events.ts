@@ -36,7 +36,7 @@ export const EVENTS: { readonly [N in keyof Observer]: Happening<Payload<N>> } =
     fields: {
       error: 'why',
       attempt: 'counts from 1 within an outage',
-      retryInMs: 'when it is tried again; absent if it is not',
+      retryInMs: 'when it is tried again; absent if at once',
     },
   },
   waiting: {
@@ -176,7 +176,7 @@ export const CHANNELS: { readonly [N in ChannelName]: ChannelEntry<Omit<Messages
     fields: {
       state: '`failed` or `restored`',
       attempt: 'which one failed, from 1 within an outage; or how many had failed',
-      retryInMs: 'when it is tried again; absent if it is not',
+      retryInMs: 'when it is tried again; absent if at once',
       error: 'why',
     },
   },
@@ -211,7 +211,10 @@ export const LOG: Readonly<Record<keyof Observer, { readonly level: Level; reado
   phase: { level: LEVELS.phase },
   opening: { level: LEVELS.opening },
   opened: { level: LEVELS.opened, but: '`info` as well if it is the first after connects that failed' },
-  openFailed: { level: LEVELS.openFailed, but: '`error` if it is not tried again' },
+  openFailed: {
+    level: LEVELS.openFailed,
+    but: '`error` if trying again does not help: a wrong password, an unknown database',
+  },
   waiting: { level: LEVELS.waiting },
   lent: { level: LEVELS.lent },
   refused: { level: LEVELS.refused, but: 'its borrower has the error' },

@@ -4,7 +4,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type Attributes, type Span, SpanKind, SpanStatusCode, type TracerProvider, trace } from '@opentelemetry/api';
 import { OptionError } from '../contracts/errors.ts';
-import { type ChannelName, connects, isAbout, type Messages, queries } from './channels.ts';
+import { type ChannelName, connects, isAbout, type Messages, markMessages, queries } from './channels.ts';
 
 /** The pool that is traced. */
 interface Traceable {
@@ -98,6 +98,7 @@ export function tracePool(pool: Traceable, options: TraceOptions = {}): () => vo
   if (tracerProvider !== undefined && typeof tracerProvider?.getTracer !== 'function')
     throw new OptionError('tracerProvider', tracerProvider, 'an object with a function getTracer');
   const tracer = (tracerProvider ?? trace).getTracer('oxbow');
+  const unmark = markMessages();
   const waits = spansOn(
     connects.name,
     pool,
@@ -126,7 +127,11 @@ export function tracePool(pool: Traceable, options: TraceOptions = {}): () => vo
       failed(span, error);
     },
   );
+  let undone = false;
   return () => {
+    if (undone) return;
+    undone = true;
+    unmark();
     waits();
     asked();
   };

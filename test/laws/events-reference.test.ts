@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { noEvents } from '../../src/contracts/events.ts';
 import * as observers from '../../src/pool/observers.ts';
-import { CHANNELS, EVENTS, LOG, REPORTS } from '../../src/telemetry/events.ts';
+import { CHANNELS, EVENTS, LOG, PLACE, REPORTS } from '../../src/telemetry/events.ts';
 import { channels } from '../kit/channels.ts';
 import { rows, section, ticked } from './document.ts';
 import { filesBelow, read, root } from './tree.ts';
@@ -34,8 +34,7 @@ test('docs/reference/events.md is what its script makes of the catalogue', () =>
 test('the document names each event, report and channel of the catalogue, and no other', () => {
   assert.deepEqual(named(document, 'Observer'), sorted(EVENTS));
   assert.deepEqual(named(document, 'Report codes'), sorted(REPORTS));
-  const fields = ['poolName', 'serverAddress', 'serverPort', 'database'];
-  assert.deepEqual(named(document, 'Channels'), [...fields, ...sorted(CHANNELS)].sort());
+  assert.deepEqual(named(document, 'Channels'), [...sorted(PLACE), ...sorted(CHANNELS)].sort());
   assert.deepEqual(named(document, 'The log'), sorted(LOG));
 });
 

@@ -36,14 +36,13 @@ test('while that tracer is at work each query has one span, its own; when it has
   const again = await askInEveryWay(pool);
   const seen = texts();
   assert.equal(seen.length, pool.stats().queriesByCodec);
-  // Those that went past the codec, to pg itself, are nobody's.
-  const own = seen.filter((text) => text.startsWith('/*'));
-  const byPg = again.filter((text) => !own.includes(text));
-  assert.ok(own.length > 30 && byPg.length < 10, `${own.length} and ${byPg.length}`);
-  assertSeen(
-    own,
-    again.filter((text) => !byPg.includes(text)),
-  );
+  // What went past the codec, to pg itself, is nobody's: what is asked of the client, and a name when it is new to a connection.
+  const left = [...again];
+  for (const text of seen.filter((one) => one.startsWith('/*'))) {
+    assert.ok(left.includes(text), `a second span of ${text}`);
+    left.splice(left.indexOf(text), 1);
+  }
+  assert.ok(left.length < 8, left.join());
   undo();
 });
 
