@@ -108,8 +108,7 @@ export class Pool extends Base implements AsyncDisposable {
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
     this.#personality = new.target.personality;
-    const tellsLater = resolved.driver !== undefined || made.client.connection !== undefined;
-    this.#publisher = new Publisher(this, tellsLater, () => this.#engine);
+    this.#publisher = new Publisher(this, resolved.driver !== undefined || made.client.connection !== undefined);
     const guard = guardOf(options, this.name);
     const warnings = guard?.warnings ?? new Warnings(resolved.logger);
     const { driver, speakers } = makeDriver(made, {
@@ -126,7 +125,7 @@ export class Pool extends Base implements AsyncDisposable {
     this.#observers.onPhase = made.enrol(this.#observers);
     this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
-    this.#engine = new Engine<PgSession, PoolLease>({
+    const engine = new Engine<PgSession, PoolLease>({
       settings: made.settings,
       clock,
       driver,
@@ -140,6 +139,7 @@ export class Pool extends Base implements AsyncDisposable {
       },
       Lease: guard?.Lease ?? PoolLease,
     });
+    this.#engine = this.#publisher.attach(engine);
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
     face.onChange = () => this.#observers.listen();
     face.onChange();

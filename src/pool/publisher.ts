@@ -56,24 +56,29 @@ export class Publisher implements Hearer {
   readonly #pool: Published;
   /** Where its server is, is not known before there is a connection: a function tells, or a driver of the user's. */
   readonly #tellsLater: boolean;
-  readonly #engine: () => Engine<PgSession, PoolLease>;
+  #engine!: Engine<PgSession, PoolLease>;
   readonly #shown = new WeakMap<object, Shown>();
   /** As the connection says that was opened last. */
   #place: Place | undefined;
   /** Failed connects since the last that succeeded. */
   #failures = 0;
 
-  constructor(pool: Published, tellsLater: boolean, engine: () => Engine<PgSession, PoolLease>) {
+  constructor(pool: Published, tellsLater: boolean) {
     this.#pool = pool;
     this.#tellsLater = tellsLater;
+  }
+
+  /** Called once, before anything happens: the pool's engine, which is given back. */
+  attach(engine: Engine<PgSession, PoolLease>): Engine<PgSession, PoolLease> {
     this.#engine = engine;
+    return engine;
   }
 
   // Borrowing
 
   /** As the engine's own. */
   acquire(request?: Request): Promise<PoolLease> {
-    return connects.hasSubscribers ? this.#traced(request) : this.#engine().acquire(request);
+    return connects.hasSubscribers ? this.#traced(request) : this.#engine.acquire(request);
   }
 
   /** Whether somebody wants to hear of the lends and queries of `pool.query()`, each in the context of whoever asked. */
@@ -82,7 +87,7 @@ export class Publisher implements Hearer {
   }
 
   #traced(request: Request | undefined): Promise<PoolLease> {
-    const engine = this.#engine();
+    const engine = this.#engine;
     const { size, closing, idle, waiting, max } = engine.snapshot();
     const context: Messages['pg:pool:connect'] = this.#about({
       pool: { totalCount: size - closing, idleCount: idle, waitingCount: waiting, maxSize: max },
@@ -181,7 +186,7 @@ export class Publisher implements Hearer {
 
   phase(to: Phase): void {
     if (!drains.hasSubscribers || (to !== 'closing' && to !== 'closed')) return;
-    const { lent, waiting } = this.#engine().snapshot();
+    const { lent, waiting } = this.#engine.snapshot();
     drains.publish(this.#about({ state: to === 'closing' ? 'begun' : 'ended', lent, waiting }));
   }
 

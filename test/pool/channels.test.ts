@@ -267,11 +267,8 @@ test('oxbow:resize and oxbow:drain tell of what is asked of the whole pool', asy
 function observers(): { observers: Observers; listening: boolean[] } {
   const nothing = (): void => {};
   const face = { listening: false, opened: nothing, lent: nothing, released: nothing, lost: nothing, closed: nothing };
-  const publisher = new Publisher(
-    { name: 'shop', options: { host: 'db', port: 5, database: 'd' } as never },
-    false,
-    () => assert.fail('no engine'),
-  );
+  const options = { host: 'db', port: 5, database: 'd' };
+  const publisher = new Publisher({ name: 'shop', options: options as never }, false);
   const made = new Observers(silentReporter, face, publisher, 'shop');
   const listening: boolean[] = [];
   made.onListening = (one) => void listening.push(one);
