@@ -88,16 +88,16 @@ test('a borrower that is refused is an error on pg:pool:connect, with the very e
   (await lease).release();
 });
 
-test('whoever subscribes to one part of pg:pool:connect alone hears it', async (t) => {
-  for (const part of ASYNC) {
+for (const part of ASYNC) {
+  test(`whoever subscribes to ${part} of pg:pool:connect alone hears it`, async (t) => {
     const { pool, clock } = rig();
     const asked = listenToTrace(t, 'pg:pool:connect', [part]);
     const over = pool.query('x');
     await clock.settle();
     await over;
     assert.deepEqual(partsOf(asked), [part]);
-  }
-});
+  });
+}
 
 test('a subscriber that comes while a connection is lent hears of its return, and one that has gone of nothing', async (t) => {
   const { pool, clock } = rig();
@@ -198,13 +198,17 @@ test('oxbow:transaction traces a transaction, and one that fails with its error'
 });
 
 test('oxbow:reconnect tells of each connect that fails and of the first that succeeds', async (t) => {
-  const { pool, clock, driver } = rig();
+  const { pool, clock, driver } = rig({ max: 2 });
   const told = listen(t, 'oxbow:reconnect');
   const error = scriptedError('ECONNREFUSED');
   driver.scripted.script = (call, _session, count) => (call === 'open' && count <= 2 ? { fail: error } : undefined);
-  const over = pool.query('x');
+  const leases = [pool.acquire()];
   await clock.advance(10_000);
-  await over;
+  // Another one, when there is no outage any more.
+  leases.push(pool.acquire());
+  await clock.advance(10_000);
+  for (const lease of await Promise.all(leases)) lease.release();
+  assert.equal(driver.scripted.sessions.length, 2);
   const [first, second, third, ...more] = told.map(({ message }) => message);
   assert.deepEqual([first?.state, first?.attempt, second?.state, second?.attempt], ['failed', 1, 'failed', 2]);
   assert.ok(first?.error instanceof Error && typeof first.retryInMs === 'number');

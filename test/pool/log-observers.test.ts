@@ -127,10 +127,16 @@ test('a logger that cannot say its level is told of no lend, and one that throws
   const fail = (): never => {
     throw new Error('the disk is full');
   };
-  const broken = { debug: fail, info: fail, warn: fail, error: fail };
+  const reported: unknown[] = [];
+  const warn = (about: object): never => {
+    reported.push(Reflect.get(about, 'code'));
+    return fail();
+  };
+  const broken = { debug: fail, info: fail, warn, error: fail };
   await aLife(rig({ logger: broken }));
   await aLife(rig({ logger: { ...broken, isLevelEnabled: fail } }));
   await aLife(rig({ logger: { ...broken, isLevelEnabled: () => true } }));
+  assert.deepEqual(reported, []);
 });
 
 test('the methods of a logger are called with it as this', async () => {

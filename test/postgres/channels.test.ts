@@ -61,6 +61,8 @@ test('a query that is given up ends on its channel when its cancel has come thro
 
 test('each part is told in the context of whoever asked, also where somebody else has given the connection back', async (t) => {
   const pool = withPool(t, { ...server.config, max: 1 });
+  // Warm, so that they stand in its queue and wait for nothing else.
+  await pool.query('SELECT 0');
   const asker = new AsyncLocalStorage<number>();
   const seen = new Map<number, (number | undefined)[]>();
   const subscribers: Record<string, (message: unknown) => void> = {};

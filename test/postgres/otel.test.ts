@@ -1,6 +1,7 @@
 // tracePool() with the real SDK of OpenTelemetry: a span for each wait and for each query of the codec, under what was active, and nothing else.
 
 import assert from 'node:assert/strict';
+import { hasSubscribers } from 'node:diagnostics_channel';
 import test from 'node:test';
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
@@ -64,6 +65,8 @@ test('a query is two spans, the wait and the query, both children of what was ac
 
 test('where somebody else gives the connection back, a span is still a child of its own caller', async (t) => {
   const { pool } = traced(t);
+  await pool.query('SELECT 0');
+  spans();
   const parents = await Promise.all(
     Array.from({ length: 10 }, (_, n) =>
       within(async (span) => {
@@ -141,6 +144,8 @@ test('of another pool nothing is told, and after the undo of none; what is under
     spans().map(({ name }) => name),
     ['pool.acquire'],
   );
+  for (const name of ['pg:pool:connect', 'oxbow:query'])
+    for (const part of ['start', 'error', 'asyncEnd']) assert.equal(hasSubscribers(`tracing:${name}:${part}`), false);
   lease.release();
   await waiting;
   await pool.query('SELECT 2');
