@@ -11,8 +11,8 @@ import { NAMES, type Name } from './contestants.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { strip } from './stripped.ts';
 
-const OPERATIONS = 40_000;
-const WARM_UP = 60_000;
+const OPERATIONS = 20_000;
+const WARM_UP = 20_000;
 const NOBODY: Name = 'nobody';
 const AGAIN: Name = 'nobody again';
 const STRIPPED: Name = 'nobody, the channels taken out of the build';
@@ -23,8 +23,9 @@ const GOAL = 1.05;
 
 type Samples = ReadonlyMap<Name, Record<Scenario, number[]>>;
 
+/** One process of a pool differs from another more than a round from the next: hence several generations of them. */
 async function timeAll(options: RunOptions): Promise<Samples> {
-  const [generations, rounds] = options.quick ? [1, 5] : [5, 12];
+  const [generations, rounds] = options.quick ? [3, 3] : [8, 12];
   const samples = new Map<Name, Record<Scenario, number[]>>();
   for (const name of NAMES) samples.set(name, { uncontended: [], contended: [], query: [] });
   const ask = async (child: Child | undefined, scenario: Scenario, operations: number): Promise<number> =>
