@@ -9,6 +9,7 @@ import type { Driver, Fault, OpenAttempt } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import { classify, legible } from './classify.ts';
 import type { Sentences } from './condemn.ts';
+import type { Hearer } from './hearer.ts';
 import { backendOf, isPooled, type PoolerOption, type Tell, TransactionPooler, whatCannotWork } from './pooler.ts';
 import { PgSession } from './session.ts';
 import { type ClientClass, internals, isPgClient, type PgConnection } from './shapes.ts';
@@ -48,6 +49,8 @@ export interface PgDriverOptions {
   readonly speaker?: 'auto' | 'pg' | undefined;
   /** Is told why pg speaks where the codec was to. */
   readonly tellSpeaker?: ((text: string) => void) | undefined;
+  /** Who hears of each query that the codec speaks. */
+  readonly hearer?: Hearer | undefined;
   /** Default false: nothing is prepared by itself. */
   readonly prepare?: Prepare | undefined;
   /** The connection string was given as nothing: "undefined", "empty". */
@@ -71,7 +74,8 @@ export class PgDriver implements Driver<PgSession> {
     this.#options = options;
     this.#pooled = options.pooled ?? new Map();
     this.#memory = options.reset === 'tracked' ? new TraceMemory() : undefined;
-    this.#speakers = new Speakers(options.speaker ?? 'pg', options.prepare ?? false, options.tellSpeaker);
+    const { speaker = 'pg', prepare = false, tellSpeaker, hearer } = options;
+    this.#speakers = new Speakers(speaker, prepare, tellSpeaker, hearer);
     this.#transactions = new TransactionPooler((message) => options.tell?.(message));
   }
 
