@@ -32,6 +32,7 @@ import type { Silence } from './silence.ts';
 import type { Slot } from './slot.ts';
 import { State, StateBook } from './states.ts';
 import { Stepper } from './steps.ts';
+import { toldOutside } from './told-outside.ts';
 import type { Upkeep } from './upkeep.ts';
 import { type Waiter, WaitQueue } from './wait-queue.ts';
 
@@ -90,7 +91,7 @@ export class House<S extends Session> implements Household<S> {
     this.tasks = ports.tasks ?? noTasks;
     this.explainer = ports.explainer ?? noExplainer;
     this.reporter = ports.reporter ?? silentReporter;
-    this.events = ports.events ?? noEvents;
+    this.events = toldOutside(ports.events ?? noEvents, this.tasks);
     this.traffic = this.events;
     this.min = settings.min;
     this.max = settings.max;
@@ -105,7 +106,7 @@ export class House<S extends Session> implements Household<S> {
       (waiter) => this.#parts.dispatcher.timedOut(waiter as Waiter<S>),
       () => this.#parts.dispatcher.flushExpired(),
     );
-    this.steps = new Stepper(clock, this.deadlines);
+    this.steps = new Stepper(clock, this.deadlines, this.tasks);
     this.#hold = new Hold(clock, () => {
       const { life, opener, operator, silence } = this.#parts;
       silence.look();
@@ -166,7 +167,7 @@ export class House<S extends Session> implements Household<S> {
   }
 
   examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'> {
-    return this.#parts.health.examine(slot, forWaiter);
+    return this.tasks.detached(() => this.#parts.health.examine(slot, forWaiter));
   }
 
   checkForWaiters(): void {

@@ -10,6 +10,8 @@ import type { Slot } from './slot.ts';
 /** Who takes back what was lent. */
 export interface LeaseHome<S extends Session> {
   now(): number;
+  /** What runs `work` in the borrower's context, who asks for it now. */
+  bound(work: () => void): () => void;
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void;
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void;
 }
@@ -21,6 +23,8 @@ interface Extras {
   /** When the lease began, if it has ended so: its slot may be lent again. */
   began: number;
   aborter: AbortController | undefined;
+  /** Aborts, in the context of whoever asked for the signal: what listens is called in that of whoever aborts. */
+  abort: (() => void) | undefined;
 }
 
 /** What is told of a lease whose connection died. */
@@ -134,8 +138,10 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
     get signal(): AbortSignal {
       const extras = this.#rare();
       if (extras.aborter === undefined) {
-        extras.aborter = new AbortController();
-        if (extras.ended !== undefined) extras.aborter.abort(extras.ended);
+        const aborter = new AbortController();
+        extras.aborter = aborter;
+        if (extras.ended === undefined) extras.abort = this.#home.bound(() => aborter.abort(extras.ended));
+        else aborter.abort(extras.ended);
       }
       return extras.aborter.signal;
     }
@@ -174,11 +180,11 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
       extras.ended = error;
       extras.began = this.#slot.lentAt;
       this.#heldMs = Math.round(this.#home.now() - this.#slot.lentAt);
-      extras.aborter?.abort(error);
+      extras.abort?.();
     }
 
     #rare(): Extras {
-      this.#extras ??= { ended: undefined, began: 0, aborter: undefined };
+      this.#extras ??= { ended: undefined, began: 0, aborter: undefined, abort: undefined };
       return this.#extras;
     }
   };

@@ -47,6 +47,10 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     return this.#house.clock.now();
   }
 
+  bound(work: () => void): () => void {
+    return this.#house.tasks.bound?.(work) ?? work;
+  }
+
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
     const house = this.#house;
     const heldMs = this.#receive(lease, slot, reason, now);
@@ -70,14 +74,15 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     } else if (isUnwanted(reason)) {
       this.#replace(slot, lease, heldMs, status === 'idle');
     } else {
-      void this.#clean(slot, lease, heldMs, session.cancelling !== true);
+      const blame = session.cancelling !== true;
+      void this.#house.tasks.detached(() => this.#clean(slot, lease, heldMs, blame));
     }
   }
 
   /** The lease is taken away from its borrower: what runs is cancelled and what is open rolled back, and that is nobody's mistake. */
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
     const heldMs = this.#receive(lease, slot, undefined, now);
-    if (slot.state === RETURNING) void this.#clean(slot, lease, heldMs, false);
+    if (slot.state === RETURNING) void this.#house.tasks.detached(() => this.#clean(slot, lease, heldMs, false));
   }
 
   #receive(lease: Lease<S>, slot: Slot<S>, reason: unknown, now: number): number {
@@ -129,7 +134,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     // Whoever was told may have brought it down.
     if (slot.state !== RETURNING) return;
     if (atRest) house.retire(slot, 'released');
-    else void this.#cancelAndCut(slot);
+    else void house.tasks.detached(() => this.#cancelAndCut(slot));
     house.pump();
   }
 
