@@ -41,7 +41,7 @@ export class Health<S extends Session> {
       const now = house.clock.now();
       if (now >= slot.expiresAt) house.retire(slot, 'lifetime');
       else if (check === 'never') return;
-      else void this.examine(slot, true);
+      else void house.examine(slot, true);
     }
   }
 
@@ -51,7 +51,7 @@ export class Health<S extends Session> {
     for (const slot of this.#asked) slot.suspect = true;
     for (const slot of house.idle.fromOldest()) {
       slot.suspect = true;
-      void this.examine(slot, false);
+      void house.examine(slot, false);
     }
   }
 

@@ -11,6 +11,8 @@ import type { Slot } from './slot.ts';
 /** Who takes back what was lent. */
 export interface LeaseHome<S extends Session> {
   now(): number;
+  /** What runs `work` in the borrower's context, who asks for it now. */
+  bound(work: () => void): () => void;
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void;
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void;
 }
@@ -22,6 +24,8 @@ interface Extras {
   /** When the lease began, if it has ended so: its slot may be lent again. */
   began: number;
   aborter: AbortController | undefined;
+  /** Aborts, in the context of whoever asked for the signal: what listens is called in that of whoever aborts. */
+  abort: (() => void) | undefined;
 }
 
 /** What is told of a lease whose connection died. */
@@ -136,8 +140,10 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
     get signal(): AbortSignal {
       const extras = this.#rare();
       if (extras.aborter === undefined) {
-        extras.aborter = new AbortController();
-        if (extras.ended !== undefined) extras.aborter.abort(extras.ended);
+        const aborter = new AbortController();
+        extras.aborter = aborter;
+        if (extras.ended === undefined) extras.abort = this.#home.bound(() => aborter.abort(extras.ended));
+        else aborter.abort(extras.ended);
       }
       return extras.aborter.signal;
     }
@@ -176,11 +182,11 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
       extras.ended = error;
       extras.began = this.#slot.lentAt;
       this.#heldMs = Math.round(this.#home.now() - this.#slot.lentAt);
-      extras.aborter?.abort(error);
+      extras.abort?.();
     }
 
     #rare(): Extras {
-      this.#extras ??= { ended: undefined, began: 0, aborter: undefined };
+      this.#extras ??= { ended: undefined, began: 0, aborter: undefined, abort: undefined };
       return this.#extras;
     }
   };

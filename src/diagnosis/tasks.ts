@@ -4,6 +4,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Task, TaskContext } from '../contracts/task-context.ts';
+import { detached } from '../foundation/system-clock.ts';
 
 /** A call of `use()` or `transaction()`. It holds no lease: whatever was begun inside, and goes on, keeps this. */
 export class Call implements Task {
@@ -67,10 +68,9 @@ export function currentCall(): Call | undefined {
   return store?.getStore();
 }
 
-const own = new AsyncResource('OxbowPool');
-
 export const tasks: TaskContext = {
-  detached: (work) => own.runInAsyncScope(work),
+  detached,
+  bound: (work) => AsyncResource.bind(work),
   current: currentCall,
   holdsLease: () => {
     for (let call = currentCall(); call !== undefined; call = call.parent) if (!call.over) return true;
