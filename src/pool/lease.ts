@@ -36,6 +36,9 @@ export interface PoolLease extends CoreLease<PgSession>, Lease {
   release(reason?: Error | boolean | null): void;
 }
 
+/** In place of the pool: what goes on after the call keeps whatever the call has, and so that may not be the lease. */
+const BY_HAND = {};
+
 /** Whoever has the client needs the lease no more, and must not be taken for somebody who forgot it: the client keeps the lease. */
 const keptBy = new WeakMap<pg.Client, PoolLease>();
 
@@ -60,7 +63,7 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
     const plan = planOf(options);
     // Inside use() or transaction() it is part of that task.
-    const call = this.task === undefined ? beginCall(this, this) : undefined;
+    const call = this.task === undefined ? beginCall(this, BY_HAND) : undefined;
     if (call === undefined) return inTransaction(this, this.session.clock, plan, fn);
     try {
       return await inTransaction(this, this.session.clock, plan, (tx) => inside(call, fn, tx));
