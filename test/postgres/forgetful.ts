@@ -65,6 +65,4 @@ const { rows } = await lease.query('select count(*)::int as n from forgotten');
 lease.release();
 const stats = pool.stats();
 await pool.close();
-console.log(
-  JSON.stringify({ lines, said, servedMs, allMs, rows: rows[0]?.n, stats, garbage: garbage.length }),
-);
+console.log(JSON.stringify({ lines, said, servedMs, allMs, rows: rows[0]?.n, stats, garbage: garbage.length }));
