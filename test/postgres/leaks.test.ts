@@ -427,7 +427,7 @@ test('a lease of age that begins a transaction, in which its task asks for anoth
   const lease = await pool.acquire();
   await sleep(OLD_MS);
   const error = await failure(lease.transaction(() => pool.acquire()));
-  assert.equal(kindOf(error), 'DEADLOCK', String(error));
+  assert.equal(kindOf(error), 'POOL_DEADLOCK', String(error));
   lease.release();
 });
 

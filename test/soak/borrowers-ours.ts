@@ -221,7 +221,7 @@ export const OUR_BORROWERS: Readonly<Record<string, Borrower<Oxbow>>> = {
     weight: 1,
     good: false,
     run: async ({ pool, judge, chance }) => {
-      if (!chance.happens(0.15)) await pool.pool.query('select 1');
+      if (!chance.happens(0.5)) await pool.pool.query('select 1');
       else if (chance.happens(0.5)) await forgetsLease(pool, judge, chance);
       else await forgetsTransaction(pool, judge);
     },

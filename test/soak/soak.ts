@@ -51,7 +51,7 @@ const ENDS_WITHIN_MS = 15_000;
 /** Between two requests of a task, on average. */
 const THINK_MS = 350;
 
-const COLLECT_EVERY_MS = 500;
+const COLLECT_EVERY_MS = 1_000;
 
 const TABLE = 'create table soak (id text primary key)';
 
