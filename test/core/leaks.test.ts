@@ -362,7 +362,7 @@ test('one that nobody has any more is reported, taken back clean and lent on', a
   assert.ok(session);
   session.status = 'transaction';
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   await rig.clock.settle();
   assert.deepEqual(codes(rig), ['OXBOW_LEASE_COLLECTED']);
   assert.match(
@@ -385,11 +385,11 @@ test('no collection in its first second takes a lease back, nor one while somebo
   await forget(rig);
   const kept = await rig.engine.acquire();
   await rig.clock.advance(900);
-  await collected();
+  await collected(() => rig.clock.settle());
   assert.equal(rig.engine.snapshot().lent, 2);
   for (let n = 0; n < 5; n += 1) {
     await rig.clock.advance(OLD_MS);
-    await collected();
+    await collected(() => rig.clock.settle());
   }
   assert.equal(rig.engine.snapshot().lent, 1);
   assert.equal(kept.fault, undefined);
@@ -402,7 +402,7 @@ test('one that was reported and is found forgotten then is not said to have come
   const rig = leakRig({ settings: { dev: true, leakAfterMs: 500 } });
   await forget(rig);
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   await rig.clock.settle();
   assert.deepEqual(codes(rig), ['OXBOW_LEASE_HELD', 'OXBOW_LEASE_COLLECTED']);
 });
@@ -414,9 +414,9 @@ test('while a statement runs on it, which somebody may await, a forgotten one st
   assert.ok(session);
   session.status = 'busy';
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   assert.deepEqual(session.calls, []);
   assert.equal(rig.engine.holders()[0]?.id, 1);
   session.status = 'idle';
@@ -433,7 +433,7 @@ test('a forgotten one that is still at work when the pool closes is named and cu
   session.status = 'busy';
   rig.driver.script = (call) => (call === 'settle' ? { never: true } : undefined);
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   const report = await rig.shut({ drainMs: 100, cancelMs: 100 });
   assert.equal(report.stillHeld[0]?.label, 'import');
   assert.equal(report.destroyed + report.cancelled, 1);
@@ -447,7 +447,7 @@ test('a forgotten one at the limit of borrowing is revoked though nobody is ther
   session.status = 'busy';
   const waiter = rig.ask();
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   await rig.clock.advance(LIMIT_MS);
   assert.ok(waiter.lease);
   assert.notEqual(waiter.lease.session, session);
@@ -464,7 +464,7 @@ test('a lease that came back and is collected later does not touch whoever has i
   await once();
   const next = await rig.get();
   await rig.clock.advance(OLD_MS);
-  await collected();
+  await collected(() => rig.clock.settle());
   await rig.clock.advance(OLD_MS);
   assert.equal(next.fault, undefined);
   assert.equal(rig.engine.holders()[0]?.id, 2);
@@ -479,7 +479,7 @@ for (const [age, oldMs] of [
   const held = async (rig: Rig): Promise<ScriptedLease> => {
     const lease = await rig.get(0, { label: 'import' });
     await rig.clock.advance(oldMs);
-    await collected();
+    await collected(() => rig.clock.settle());
     return lease;
   };
 

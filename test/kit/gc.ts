@@ -13,11 +13,14 @@ export function collect(): void {
   Reflect.apply(found, undefined, []);
 }
 
-/** Collects, and lets finalizers run: twice, since what one of them lets go may be what the next waits for. */
-export async function collected(): Promise<void> {
+/**
+ * Collects, and lets finalizers run: twice, since what one of them lets go may be what the next waits for. `turn` lets the event loop turn
+ * once: what was looked at before is kept until then.
+ */
+export async function collected(turn: () => Promise<unknown>): Promise<void> {
   for (let n = 0; n < 2; n += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     collect();
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
   }
 }

@@ -28,6 +28,8 @@ const server = await withServer(nodeTest);
 /** From about a second on a lease is held by its borrower alone. */
 const OLD_MS = 1_150;
 
+const turn = (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve));
+
 interface Scene extends Reports {
   readonly pool: Pool;
   readonly codes: () => string[];
@@ -61,7 +63,7 @@ async function collectFor(ms: number): Promise<void> {
   const until = performance.now() + ms;
   while (performance.now() < until) {
     await sleep(50);
-    await collected();
+    await collected(turn);
   }
 }
 
@@ -69,7 +71,7 @@ async function collectFor(ms: number): Promise<void> {
 async function reclaimed(pool: Pool, count = 1): Promise<number> {
   const began = performance.now();
   const done = async (): Promise<boolean> => {
-    await collected();
+    await collected(turn);
     return pool.stats().leasesReclaimed === count;
   };
   await eventually(`${count} leases are taken back`, done, { withinMs: 20_000 });
@@ -224,7 +226,7 @@ for (const [name, options] of Object.entries(SURROUNDINGS)) {
     const signal = new AbortController();
     const refs: WeakRef<Lease>[] = [];
     const dead = async (): Promise<boolean> => {
-      await collected();
+      await collected(turn);
       return refs.every((ref) => ref.deref() === undefined);
     };
     const take = async (): Promise<void> => {
