@@ -6,7 +6,7 @@ import type { Session } from '../contracts/driver.ts';
 import { ConnectionLostError, LeaseError } from '../contracts/errors.ts';
 import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Task } from '../contracts/task-context.ts';
-import type { Slot } from './slot.ts';
+import type { Slot, Tenure } from './slot.ts';
 
 /** Who takes back what was lent. */
 export interface LeaseHome<S extends Session> {
@@ -33,6 +33,8 @@ export function lostText(id: number, cause: unknown, whether: string): string {
   return `the connection of lease ${id} was lost: ${cause instanceof Error ? cause.message : String(cause)}; ${whether}`;
 }
 
+const OVER: Readonly<Tenure> = { over: true };
+
 type LeaseOf<S extends Session> = Lease<S>;
 
 /** What a borrower holds. */
@@ -46,6 +48,8 @@ export interface Lease<S extends Session> extends LeaseRecord {
   readonly fault: Error | undefined;
   /** Aborts when the connection dies or the lease is taken away. Made when first asked for. */
   readonly signal: AbortSignal;
+  /** Tells whether it still has the connection, and keeps it as little as the pool does. */
+  readonly tenure: Readonly<Tenure>;
   /**
    * Gives the connection back. `undefined`, `null` and `false` mean that it may be used again; anything else has it replaced.
    * A second call throws, and so never harms whoever holds the connection by then.
@@ -146,6 +150,13 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
         else aborter.abort(extras.ended);
       }
       return extras.aborter.signal;
+    }
+
+    get tenure(): Readonly<Tenure> {
+      // By then its slot may be somebody else's.
+      if (this.released || this.#extras?.ended !== undefined) return OVER;
+      this.#slot.tenure ??= { over: false };
+      return this.#slot.tenure;
     }
 
     /**

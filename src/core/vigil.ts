@@ -98,7 +98,8 @@ export class Vigil<S extends Session> implements Party {
 
   *loans(): Generator<{ task: LeaseRecord['task']; quietSince: number }> {
     for (const slot of this.#house.slots) {
-      if (slot.state === State.lent) yield { task: slot.record?.task, quietSince: quietSince(slot) };
+      // The lease's own, as long as there is one: a task of its own may begin long after the record was written.
+      if (slot.state === State.lent) yield { task: (slot.held ?? slot.record)?.task, quietSince: quietSince(slot) };
     }
   }
 

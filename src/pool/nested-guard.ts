@@ -13,18 +13,24 @@ export interface Guarded {
   acquire(...args: never[]): Promise<Lease>;
 }
 
-/** Taken by hand inside a call, which is over before they matter to anybody. */
-const byHand = new WeakMap<
-  object,
-  { readonly lease: Lease & { readonly released?: boolean }; readonly origin: Error }[]
->();
+type ByHand = Lease & { readonly released?: boolean };
+
+/** Taken by hand inside a call, which is over before they matter to anybody. Weakly: a task that goes on may have forgotten them long ago. */
+const byHand = new WeakMap<object, WeakRef<ByHand>[]>();
+/** Where they were taken. Apart, since a stack holds on to whoever was called, and he may have the lease. */
+const origins = new WeakMap<ByHand, Error>();
 
 /** Where the task around here has a connection of `pool`, if it has one. */
 function held(pool: object): { origin: object | undefined } | undefined {
   const call = callWith(pool);
   if (call !== undefined) return call;
   const here = currentCall();
-  return here === undefined ? undefined : byHand.get(here)?.find(({ lease }) => lease.released !== true);
+  const taken = here === undefined ? undefined : byHand.get(here);
+  for (const ref of taken ?? []) {
+    const lease = ref.deref();
+    if (lease !== undefined && lease.released !== true) return { origin: origins.get(lease) };
+  }
+  return undefined;
 }
 
 /** Sees to it that tasks are followed as far as the pool's options want that. `refused` is told of each error. */
@@ -63,7 +69,8 @@ function forbidNested(pool: Guarded, refused: (error: Error) => void): void {
     const here = currentCall();
     if (here === undefined || taken === undefined) return;
     const list = byHand.get(here) ?? [];
-    list.push({ lease: taken, origin });
+    list.push(new WeakRef(taken));
+    origins.set(taken, origin);
     byHand.set(here, list);
   };
   for (const name of ['use', 'transaction']) verb(name, (error) => Promise.reject(error));

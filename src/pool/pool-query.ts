@@ -175,11 +175,11 @@ export class PoolQuery {
     // Whole milliseconds need no box on the heap.
     const plain = new PlainQuery(query, values, Math.floor(began));
     const answer = plain.answer(this.#instead);
-    // Whoever hears of it is to hear of it in the asker's context, and not in that of who gives a connection back.
-    if (this.#publisher.wantsEachQuery) return this.#afterWaiting(plain, answer);
-    const lease = this.#engine.takeAtOnce();
+    const heard = this.#publisher.wantsEachQuery;
+    const lease = heard ? this.#publisher.takeAtOnce() : this.#engine.takeAtOnce();
     if (lease !== undefined) return plain.lent(lease) ? answer : this.#byPg(plain, lease);
-    if (this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
+    // Whoever hears of it is to hear of it in the asker's context, and not in that of who gives a connection back.
+    if (!heard && this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
     return this.#afterWaiting(plain, answer);
   }
 

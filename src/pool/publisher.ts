@@ -81,27 +81,37 @@ export class Publisher implements Hearer {
     return connects.hasSubscribers ? this.#traced(request) : this.#engine.acquire(request);
   }
 
+  /** As the engine's own; what follows from it does not wait for those who hear of it. */
+  takeAtOnce(): PoolLease | undefined {
+    if (!connects.hasSubscribers) return this.#engine.takeAtOnce();
+    const before = this.#about(this.#figures());
+    const lease = this.#engine.takeAtOnce();
+    if (lease !== undefined) void this.#trace(before, () => Promise.resolve(lease));
+    return lease;
+  }
+
   /** Whether somebody wants to hear of the lends and queries of `pool.query()`, each in the context of whoever asked. */
   get wantsEachQuery(): boolean {
     return connects.hasSubscribers || queries.hasSubscribers;
   }
 
   #traced(request: Request | undefined): Promise<PoolLease> {
-    const engine = this.#engine;
-    const { size, closing, idle, waiting, max } = engine.snapshot();
-    const context: Messages['pg:pool:connect'] = this.#about({
-      pool: { totalCount: size - closing, idleCount: idle, waitingCount: waiting, maxSize: max },
-      ...(request?.label !== undefined && { label: request.label }),
+    const label = request?.label;
+    const context = this.#about({ ...this.#figures(), ...(label !== undefined && { label }) });
+    return this.#trace(context, () => this.#engine.acquire(request));
+  }
+
+  #figures(): Pick<Messages['pg:pool:connect'], 'pool'> {
+    const { size, closing, idle, waiting, max } = this.#engine.snapshot();
+    return { pool: { totalCount: size - closing, idleCount: idle, waitingCount: waiting, maxSize: max } };
+  }
+
+  #trace(context: Messages['pg:pool:connect'], work: () => Promise<PoolLease>): Promise<PoolLease> {
+    const since = this.#engine.now();
+    return connects.trace(context, work, ({ id, session }) => {
+      const { place, client } = this.#of(session.client);
+      Object.assign(context, place, { client, lease: id, waitedMs: this.#engine.now() - since });
     });
-    const since = engine.now();
-    return connects.trace(
-      context,
-      () => engine.acquire(request),
-      ({ id, session }) => {
-        const { place, client } = this.#of(session.client);
-        Object.assign(context, place, { client, lease: id, waitedMs: engine.now() - since });
-      },
-    );
   }
 
   /** `lease` was let go by its borrower. */
