@@ -68,11 +68,12 @@ async function listenTo(base: URL): Promise<void> {
   for (const verb of ['open', 'acquire', 'use', 'transaction', 'query', 'connect', 'tryAcquire']) {
     const own: unknown = Reflect.get(prototype, verb);
     assert.ok(typeof own === 'function');
-    const value = function (this: object, ...args: unknown[]): unknown {
-      attach(this);
-      return Reflect.apply(own, this, args);
+    // Before the call and not around it: a frame of ours would be what call sites name.
+    const get = function (this: object): unknown {
+      if (this !== prototype && !Object.hasOwn(this, verb)) attach(this);
+      return own;
     };
-    Object.defineProperty(prototype, verb, { value, configurable: true, writable: true });
+    Object.defineProperty(prototype, verb, { get, configurable: true });
   }
 }
 
