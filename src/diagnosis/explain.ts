@@ -69,15 +69,14 @@ function besides(verdict: Verdict, evidence: Evidence): string[] {
   if (verdict !== 'loop-blocked' && verdict !== 'ok' && loop.blockedMs > 0) {
     more.push(`the event loop was blocked for ${duration(loop.blockedMs)} of the time`);
   }
-  if (givenBackMs > 0)
-    more.push(`of the time that the event loop was blocked ${duration(givenBackMs)} were given back`);
+  if (givenBackMs > 0) more.push(`${duration(givenBackMs)} of blocked time were given back`);
   if (snapshot.budget !== undefined && verdict !== 'budget' && verdict !== 'ok') more.push(shared(snapshot));
   return more;
 }
 
 const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
   ok: (e) => standing(e),
-  exhausted: (e) => `every connection is at work: ${standing(e)}${holding(e.holders)}`,
+  exhausted: (e) => `no connection is free: ${standing(e)}${holding(e.holders)}`,
   'held-idle': (e) => `${standing(e)}${holding(e.holders)}`,
   leak: (e) => {
     const lost = leaked(e);
@@ -88,7 +87,10 @@ const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
     const { cycle, forMs } = e.deadlock ?? { cycle: [], forMs: 0 };
     return `probable deadlock: those who hold the connections wait for another one themselves, and nothing has moved for ${duration(forMs)}: ${standing(e)}${holding(cycle, e.snapshot.name)}`;
   },
-  'server-down': (e) => `the server cannot be reached: ${failed(e)}; ${standing(e)}`,
+  'server-down': (e) => {
+    const lasting = e.connects.failure?.fault === 'permanent' ? ', and trying again will not help' : '';
+    return `no connection can be made${lasting}: ${failed(e)}; ${standing(e)}`;
+  },
   'server-full': (e) => `the server has no room for another session: ${failed(e)}; ${standing(e)}${holding(e.holders)}`,
   'connecting-slowly': (e) => {
     const { oldestMs, underway, usualMs } = e.connects;
@@ -96,17 +98,17 @@ const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
     const connects =
       underway === 0
         ? 'no connection is ready'
-        : `connecting takes long: ${plural(underway, 'connect')} under way, for ${duration(oldestMs)}${usual}`;
+        : `connecting takes long: ${plural(underway, 'connect')} under way${underway > 1 ? ', the oldest' : ''} for ${duration(oldestMs)}${usual}`;
     return `${connects}; ${standing(e)}`;
   },
   'loop-blocked': (e) =>
-    `the event loop was blocked for ${duration(e.loop.blockedMs)} of ${duration(e.waitedMs)}: work of this process, not the pool, kept the answer waiting; ${standing(e)}`,
+    `the event loop was blocked for ${duration(e.loop.blockedMs)} of ${duration(e.waitedMs)} by other work of this process, not by the pool or the server; ${standing(e)}`,
   frozen: (e) => {
     const { forMs, agoMs } = e.loop.frozen ?? { forMs: 0, agoMs: 0 };
     return `the whole process stood still for ${duration(forMs)}, until ${duration(agoMs)} ago (frozen, suspended, or in a synchronous call); ${standing(e)}`;
   },
   paused: (e) =>
-    `the pool is paused, for ${duration(e.pausedForMs ?? 0)}, and lends nothing until resume(); ${standing(e)}`,
+    `the pool has been paused for ${duration(e.pausedForMs ?? 0)} and lends nothing until resume(); ${standing(e)}`,
   budget: (e) => `the limit that this pool shares with others is used up: ${shared(e.snapshot)}; ${standing(e)}`,
   'wrong-loop': (e) =>
     `${e.elsewhere?.lives ?? 'the pool lives elsewhere'}, and is used ${e.elsewhere?.used ?? 'here'}`,
