@@ -231,11 +231,6 @@ test('asked why by another request, an ordinary Pool says wrong-loop: where it l
   assert.equal(verdict, 'wrong-loop', summary);
   assert.match(summary, /^plain: .*lives in the request .*, and is used in another one$/);
   assert.match(advice[0] ?? '', /createWorkersPool\(\) of 'oxbow\/workers'/);
-  assert.equal(
-    (await worker.get<Explanation>('/object/plain/explain')).verdict,
-    'ok',
-    'a request that it lives in is told how it stands',
-  );
 });
 
 test('an ordinary Pool serves all requests of a Durable Object', async (t) => {
