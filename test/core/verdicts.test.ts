@@ -244,6 +244,7 @@ const BOUNDARIES: readonly (readonly [string, Partial<Evidence>, Verdict])[] = [
   ['idle for just less than leakAfterMs is no leak', { holders: held(3, idle(29_999)) }, 'held-idle'],
   ['idle for leakAfterMs is one', { holders: held(3, idle(30_000)) }, 'leak'],
   ['a statement that has run for an hour is no leak', { holders: held(3, { heldMs: 3_600_000 }) }, 'exhausted'],
+  ['what is busy is not idle, whatever its idle time says', { holders: held(3, { idleMs: 40_000 }) }, 'exhausted'],
   [
     'a leakAfterMs of less than a second counts as it stands',
     { holders: held(3, idle(300)), leakAfterMs: 300 },
@@ -374,8 +375,11 @@ describe('sentences', () => {
   });
 
   test('without call sites labels tell them apart, and in a jam the pool that is not its own is named', () => {
-    const one = held(1, idle(2_000, { label: 'nightly' }));
-    assert.match(explain(evidence({ holders: one })).summary, /; held 40 s \(nightly\), idle for 2\.0 s$/);
+    const two = ['nightly', 'hourly'].flatMap((label) => held(1, idle(2_000, { label })));
+    assert.match(
+      explain(evidence({ holders: two })).summary,
+      /; held 40 s \(nightly\), idle for 2\.0 s; held 40 s \(hourly\), idle for 2\.0 s$/,
+    );
     const foreign = { ...cycle[0], id: 9, pool: 'stock', site: 'app/stock.js:1' } as Holder;
     const { summary } = explain(evidence({ deadlock: { cycle: [...cycle, foreign], forMs: 700 } }));
     assert.match(summary, /; held 40 s by app\/order\.js:7, .*; held 40 s of stock by app\/stock\.js:1, /);
