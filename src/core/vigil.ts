@@ -121,8 +121,7 @@ export class Vigil<S extends Session> implements Party {
     house.turnOneAway(waiter, 'deadlock', () => {
       const snapshot = house.snapshot();
       const waitedMs = house.clock.now() - waiter.since;
-      const timeoutMs = waiter.request?.acquireTimeoutMs ?? settings.acquireTimeoutMs;
-      const explanation = house.explain({ waitedMs, timeoutMs, givenBackMs: 0 }, snapshot);
+      const explanation = house.explain({ waitedMs, timeoutMs: waitedMs, givenBackMs: 0, deadlock }, snapshot);
       const message = `${settings.name}: ${jamText(deadlock, site)}`;
       return withoutStack(() => new DeadlockError(message, { cycle: deadlock.cycle, site, snapshot, explanation }));
     });

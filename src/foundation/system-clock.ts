@@ -63,12 +63,18 @@ class SystemTimer implements Timer {
   }
 }
 
-const usage = typeof machine.cpuUsage === 'function' ? machine.cpuUsage : undefined;
+let usage = typeof machine.cpuUsage === 'function' ? machine.cpuUsage : undefined;
 
 function cpu(): number | undefined {
   if (usage === undefined) return undefined;
-  const { user, system } = Reflect.apply(usage, machine, []);
-  return (user + system) / 1e3;
+  try {
+    const { user, system } = Reflect.apply(usage, machine, []);
+    return (user + system) / 1e3;
+  } catch {
+    // Cloudflare's runtime has it, and throws that it is not implemented.
+    usage = undefined;
+    return undefined;
+  }
 }
 
 /** Time as the machine knows it. */
