@@ -65,7 +65,7 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
     try {
       return await inTransaction(this, this.session.clock, plan, (tx) => inside(call, fn, tx));
     } finally {
-      call.over = true;
+      call.end();
       this.task = undefined;
     }
   },
