@@ -320,7 +320,9 @@ function expected({ parties }: Case, party: ScriptedParty): ScriptedParty[][] {
   const closed = subsetsOf(all.filter((one) => near.has(one))).filter(
     (set) => set.length > 0 && set.every((one) => all.every((next) => set.includes(next) || !waitsFor(one, next))),
   );
-  return closed.filter((set) => !closed.some((less) => less.length < set.length && less.every((one) => set.includes(one))));
+  return closed.filter(
+    (set) => !closed.some((less) => less.length < set.length && less.every((one) => set.includes(one))),
+  );
 }
 
 /** What was met, so that a reference that says "none" to everything is noticed. */

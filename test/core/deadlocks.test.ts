@@ -125,7 +125,10 @@ test('the error has the cycle with the last statement, the snapshot without the 
   );
   assert.equal((error.snapshot as { waiting: number }).waiting, 0);
   assert.equal((error.explanation as { verdict: string }).verdict, 'deadlock');
-  assert.match(error.message, /^orders: probable deadlock: the only connection is held by a task that waits .*SELECT 1/);
+  assert.match(
+    error.message,
+    /^orders: probable deadlock: the only connection is held by a task that waits .*SELECT 1/,
+  );
   assert.deepEqual(rig.engine.stats().requestsFailed, { deadlock: 1 });
   assert.deepEqual(
     rig.events.of('refused').map(([reason]) => reason),
