@@ -5,9 +5,10 @@ import { core } from './core/report.ts';
 import type { Bench } from './lib/bench.ts';
 import { publish } from './lib/publish.ts';
 import { queries } from './queries/report.ts';
+import { tasks } from './tasks/report.ts';
 import { waiters } from './waiters/report.ts';
 
-const BENCHES: readonly Bench[] = [core, waiters, queries];
+const BENCHES: readonly Bench[] = [core, waiters, queries, tasks];
 
 const [name, ...flags] = process.argv.slice(2);
 const bench = BENCHES.find((one) => one.name === name);
