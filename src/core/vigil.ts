@@ -134,6 +134,8 @@ export class Vigil<S extends Session> implements Party {
 
   end(wait: Wait, deadlock: Deadlock): void {
     const waiter = wait as Waiter<S>;
+    // Its deadline has passed: it is out of the queue, and about to hear of that.
+    if (this.#house.leaving.includes(waiter)) return;
     if (this.turnsAway) this.#fail(waiter, deadlock);
     else this.#warn(waiter, deadlock);
   }

@@ -368,6 +368,41 @@ test('after close() no timer is left and the pool has left the graph; explain() 
   assert.equal(graph.members.size, 0);
 });
 
+test('whoever’s deadline has passed is told that, and is no victim any more', async () => {
+  const clock = new VirtualClock();
+  const graph = new Deadlocks();
+  let party: Parameters<Deadlocks['join']>[0] | undefined;
+  const rig = new Rig({
+    clock,
+    settings: { max: 1, acquireTimeoutMs: 300 },
+    ports: {
+      deadlocks: {
+        join: (one) => {
+          party = one;
+        },
+        leave: () => {},
+        look: (one) => graph.look(one),
+      },
+      // Asked while those whose time has come are out of the queue and were not told yet.
+      explainer: {
+        explain: () => {
+          for (const wait of party?.waits() ?? []) party?.end(wait, { cycle: [], forMs: 1_000 });
+          return undefined;
+        },
+      },
+    },
+  });
+  await rig.get();
+  const expiring = rig.ask();
+  await clock.advance(100);
+  const later = rig.ask({ acquireTimeoutMs: Infinity });
+  await clock.advance(200);
+  assert.equal(errorOf(expiring).kind, 'POOL_TIMEOUT');
+  assert.equal(errorOf(later).kind, 'POOL_DEADLOCK', 'the other one still waited');
+  assert.deepEqual(rig.engine.stats().requestsFailed, { timeout: 1, deadlock: 1 });
+  assert.equal(rig.engine.snapshot().waiting, 0);
+});
+
 test('a timeout shorter than the grace is told as a deadlock, if half of it was spent in one', async () => {
   const { clock, ask } = await nested({ acquireTimeoutMs: 300 }, { explainer });
   await clock.advance(300);
