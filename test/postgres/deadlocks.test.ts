@@ -320,6 +320,7 @@ test('nothing of a call that is over is kept: no released lease, and no chain of
     await pool.open();
     const leases = [];
     const functions = [];
+    const timers = [];
     const one = () => pool.use(async (lease) => {
       leases.push(new WeakRef(lease));
       await lease.query('SELECT 1');
@@ -336,16 +337,18 @@ test('nothing of a call that is over is kept: no released lease, and no chain of
       functions.push(new WeakRef(mark));
       await mark();
       if (links < 40) setTimeout(chain, 1);
-      else setTimeout(done, 1);
+      else {
+        // Something begun inside the last one goes on for ever.
+        timers.push(setInterval(() => {}, 1_000));
+        setTimeout(done, 1);
+      }
       await sleep(2);
     }).catch((error) => { console.log(String(error)); process.exit(1); });
     chain();
     await end;
-    // Something begun inside a call goes on for ever.
-    let timer;
     await pool.use(async (lease) => {
       leases.push(new WeakRef(lease));
-      timer = setInterval(() => {}, 1_000);
+      timers.push(setInterval(() => {}, 1_000));
     });
     let kept = leases.length;
     for (let n = 0; n < 100 && kept > 0; n += 1) {
@@ -355,7 +358,7 @@ test('nothing of a call that is over is kept: no released lease, and no chain of
     }
     const heap = functions.filter((ref) => ref.deref() !== undefined).length;
     console.log(JSON.stringify({ leases: leases.length, kept, functions: heap }));
-    clearInterval(timer);
+    timers.forEach(clearInterval);
     await pool.close();`;
   const flags =
     "import v8 from 'node:v8'; import vm from 'node:vm'; v8.setFlagsFromString('--expose-gc'); const gc = vm.runInNewContext('gc');";
