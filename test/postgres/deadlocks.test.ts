@@ -321,6 +321,8 @@ test('nothing of a call that is over is kept: no released lease, and no chain of
     const leases = [];
     const functions = [];
     const timers = [];
+    // Out here: a function made inside would keep the lease by itself.
+    const forEver = () => { timers.push(setInterval(() => {}, 1_000)); };
     const one = () => pool.use(async (lease) => {
       leases.push(new WeakRef(lease));
       await lease.query('SELECT 1');
@@ -339,7 +341,7 @@ test('nothing of a call that is over is kept: no released lease, and no chain of
       if (links < 40) setTimeout(chain, 1);
       else {
         // Something begun inside the last one goes on for ever.
-        timers.push(setInterval(() => {}, 1_000));
+        forEver();
         setTimeout(done, 1);
       }
       await sleep(2);
@@ -348,7 +350,7 @@ test('nothing of a call that is over is kept: no released lease, and no chain of
     await end;
     await pool.use(async (lease) => {
       leases.push(new WeakRef(lease));
-      timers.push(setInterval(() => {}, 1_000));
+      forEver();
     });
     let kept = leases.length;
     for (let n = 0; n < 100 && kept > 0; n += 1) {
