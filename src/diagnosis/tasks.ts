@@ -10,7 +10,7 @@ export class Call implements Task {
   parent: Call | undefined;
   /** Whose connection it has, to be compared. */
   readonly pool: object;
-  /** What the ledger noted of where its connection was taken. */
+  /** What the ledger noted of where its connection was taken: a stack, which keeps its callers' timers, and those the calls before. */
   origin: object | undefined;
   /** Its function has settled. */
   over = false;
