@@ -195,8 +195,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
       },
       snapshot,
     );
-    this.#expired = [];
     house.starved(now - first.since);
+    this.#expired = [];
     for (const waiter of expired) {
       const facts = {
         pgManners: house.settings.pgManners,

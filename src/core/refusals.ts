@@ -31,7 +31,7 @@ export function standing(s: PoolSnapshot): string {
 }
 
 /** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken, 2 of them here, shared by 4 pools`. */
-function shared({ kind, limit, used, held, members }: BudgetFigures): string {
+export function shared({ kind, limit, used, held, members }: BudgetFigures): string {
   const taken =
     used === undefined
       ? `${limit} permits of the ${kind} budget`
@@ -59,11 +59,11 @@ export interface TimeoutFacts {
 
 export function timeoutError(f: TimeoutFacts): PoolTimeoutError {
   const within = f.givenBackMs > 0 ? f.waitedMs : f.timeoutMs;
-  const what = f.timeoutMs === 0 ? 'none idle and ready' : `none within ${duration(within)}`;
+  const what = f.timeoutMs === 0 ? ': none idle and ready' : ` within ${duration(within)}`;
   if (f.explanation !== undefined) {
     return new PoolTimeoutError(withPgText(f.explanation.summary, PG_TIMEOUT_TEXT, f.pgManners), f, f.failure?.error);
   }
-  let text = `${f.snapshot.name}: no connection: ${what}; ${standing(f.snapshot)}`;
+  let text = `${f.snapshot.name}: no connection${what}; ${standing(f.snapshot)}`;
   if (f.snapshot.phase === 'paused') text += '; the pool is paused';
   if (f.failure !== undefined) {
     text += `; the last connect failed ${duration(f.now - f.failure.at)} ago: ${f.failure.error.message}`;

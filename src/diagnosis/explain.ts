@@ -4,6 +4,7 @@
 import type { Evidence, Explainer, Explanation, Verdict } from '../contracts/explain.ts';
 import type { BudgetFigures } from '../contracts/permits.ts';
 import type { Holder, PoolSnapshot } from '../contracts/snapshot.ts';
+import { shared } from '../core/refusals.ts';
 import { duration, plural } from '../foundation/words.ts';
 import { adviceFor } from './advice.ts';
 import { isIdle, leaked, verdictOf } from './verdicts.ts';
@@ -31,16 +32,8 @@ function running(holders: readonly Holder[]): string {
   return busy === holders.length ? 'all running a query' : `${busy} running a query`;
 }
 
-/** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken by 4 pools, 2 of them here`. */
-function shared({ budget }: PoolSnapshot): string {
-  if (budget === undefined) return 'the budget has no permit';
-  const { kind, limit, used, held, members } = budget;
-  const by = members === undefined ? '' : ` by ${plural(members, 'pool')}`;
-  const taken =
-    used === undefined
-      ? `${limit} permits in the ${kind} budget`
-      : `${used} of ${limit} permits of the ${kind} budget taken${by}`;
-  return `${taken}, ${held} of them here`;
+function limitOf(budget: PoolSnapshot['budget']): string {
+  return budget === undefined ? 'the budget has no permit' : shared(budget);
 }
 
 function failed({ connects }: Evidence): string {
@@ -58,7 +51,7 @@ function head(verdict: Verdict, { givenBackMs, refused, snapshot, timeoutMs, wai
     return [`${plural(snapshot.waiting, 'borrower waits', 'borrowers wait')}, the oldest for ${duration(waitedMs)}`];
   }
   if (timeoutMs === 0) return ['no connection: none idle and ready'];
-  return [`no connection: none within ${duration(givenBackMs > 0 || timeoutMs === Infinity ? waitedMs : timeoutMs)}`];
+  return [`no connection within ${duration(givenBackMs > 0 || timeoutMs === Infinity ? waitedMs : timeoutMs)}`];
 }
 
 /** Besides the verdict's own sentence: other things that are true and would be missed. */
@@ -75,7 +68,7 @@ function besides(verdict: Verdict, evidence: Evidence): string[] {
     more.push(`the process stood still for ${duration(frozen.forMs)} of it`);
   }
   if (givenBackMs > 0) more.push(`${duration(givenBackMs)} of blocked time were given back`);
-  if (snapshot.budget !== undefined && verdict !== 'budget' && verdict !== 'ok') more.push(shared(snapshot));
+  if (snapshot.budget !== undefined && verdict !== 'budget' && verdict !== 'ok') more.push(limitOf(snapshot.budget));
   return more;
 }
 
@@ -114,7 +107,8 @@ const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
   },
   paused: (e) =>
     `the pool has been paused for ${duration(e.pausedForMs ?? 0)} and lends nothing until resume(); ${standing(e)}`,
-  budget: (e) => `the limit that this pool shares with others is used up: ${shared(e.snapshot)}; ${standing(e)}`,
+  budget: (e) =>
+    `the limit that this pool shares with others is used up: ${limitOf(e.snapshot.budget)}; ${standing(e)}`,
   'wrong-loop': (e) =>
     `${e.elsewhere?.lives ?? 'the pool lives elsewhere'}, and is used ${e.elsewhere?.used ?? 'here'}`,
   closed: (e) => `the pool is ${e.snapshot.phase}; ${standing(e)}`,

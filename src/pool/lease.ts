@@ -38,9 +38,6 @@ export interface PoolLease extends CoreLease<PgSession>, Lease {
   release(reason?: Error | boolean | null): void;
 }
 
-/** In place of the pool: what goes on after the call keeps whatever the call has, and so that may not be the lease. */
-const BY_HAND = {};
-
 /** Whoever has the client needs the lease no more, and must not be taken for somebody who forgot it: the client keeps the lease. */
 const keptBy = new WeakMap<pg.Client, PoolLease>();
 
@@ -87,12 +84,12 @@ function heardRelease(
 
 /** Inside `use()` or `transaction()` it is part of that task; else it is one of its own. */
 async function asTask<T>(lease: PoolLease, plan: Plan, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
-  const call = lease.task === undefined ? beginCall(lease, BY_HAND) : undefined;
+  const call = lease.task === undefined ? beginCall(lease, lease.tenure) : undefined;
   if (call === undefined) return inTransaction(lease, lease.session.clock, plan, fn);
   try {
     return await inTransaction(lease, lease.session.clock, plan, (tx) => inside(call, fn, tx));
   } finally {
-    call.over = true;
+    call.end();
     lease.task = undefined;
   }
 }

@@ -87,7 +87,7 @@ const ALONE: Readonly<Record<Verdict, { given: Partial<Evidence>; summary: strin
   exhausted: {
     given: { holders: held(3, { site: 'app/report.js:88', lastStatement: 'select * from big', heldMs: 4_200 }) },
     summary:
-      'orders: no connection: none within 5.0 s; no connection is free: 3/3 lent, all running a query; 3 held by app/report.js:88, the oldest for 4.2 s, running `select * from big`',
+      'orders: no connection within 5.0 s; no connection is free: 3/3 lent, all running a query; 3 held by app/report.js:88, the oldest for 4.2 s, running `select * from big`',
     first: /^look at the slowest statements \(app\/report\.js:88\)/,
   },
   'held-idle': {
@@ -99,61 +99,61 @@ const ALONE: Readonly<Record<Verdict, { given: Partial<Evidence>; summary: strin
       snapshot: snapshot({ waiting: 37 }),
     },
     summary:
-      'orders: no connection: none within 5.0 s; 3/3 lent, none running a query, 37 more waiting; 3 held by app/pay.js:12, the oldest for 40 s, idle in transaction for 9.5 s after `update orders set paid = true`',
+      'orders: no connection within 5.0 s; 3/3 lent, none running a query, 37 more waiting; 3 held by app/pay.js:12, the oldest for 40 s, idle in transaction for 9.5 s after `update orders set paid = true`',
     first: /^give connections back before doing anything else.*\(app\/pay\.js:12\)$/,
   },
   leak: {
     given: { holders: [...held(1, idle(31_000, { site: 'app/lost.js:3', lastStatement: 'select 1' })), ...held(2)] },
     summary:
-      'orders: no connection: none within 5.0 s; 1 lease has had no query running for more than 30 s: 3/3 lent, 2 running a query; held 40 s by app/lost.js:3, idle for 31 s after `select 1`',
+      'orders: no connection within 5.0 s; 1 lease has had no query running for more than 30 s: 3/3 lent, 2 running a query; held 40 s by app/lost.js:3, idle for 31 s after `select 1`',
     first: /^give back what is taken \(app\/lost\.js:3\): use pool\.use\(\)/,
   },
   deadlock: {
     given: { holders: held(3, idle(700)), deadlock: jam },
     summary:
-      'orders: no connection: none within 5.0 s; probable deadlock: those who hold the connections wait for another one themselves, and nothing has moved for 700 ms: 3/3 lent, none running a query; held 40 s by app/order.js:7, idle for 700 ms',
+      'orders: no connection within 5.0 s; probable deadlock: those who hold the connections wait for another one themselves, and nothing has moved for 700 ms: 3/3 lent, none running a query; held 40 s by app/order.js:7, idle for 700 ms',
     first: /^pass the lease or the transaction on.*\(app\/order\.js:7\)$/,
   },
   'server-down': {
     given: { snapshot: snapshot({ lent: 0 }), holders: [], connects: failing(REFUSED) },
     summary:
-      'orders: no connection: none within 5.0 s; no connection can be made: the last connect failed 340 ms ago, 5 in a row: connect ECONNREFUSED 10.0.0.1:5432; the next is tried in 1.2 s; 0/3 lent',
+      'orders: no connection within 5.0 s; no connection can be made: the last connect failed 340 ms ago, 5 in a row: connect ECONNREFUSED 10.0.0.1:5432; the next is tried in 1.2 s; 0/3 lent',
     first: /^see whether the server runs/,
   },
   'server-full': {
     given: { ...room, connects: failing(FULL, 'full') },
     summary:
-      'orders: no connection: none within 5.0 s; the server has no room for another session: the last connect failed 340 ms ago, 5 in a row: sorry, too many clients already; the next is tried in 1.2 s; 2/3 lent, all running a query; 2 held, the oldest for 2.0 s, running a query',
+      'orders: no connection within 5.0 s; the server has no room for another session: the last connect failed 340 ms ago, 5 in a row: sorry, too many clients already; the next is tried in 1.2 s; 2/3 lent, all running a query; 2 held, the oldest for 2.0 s, running a query',
     first: /^lower max \(3\)/,
   },
   'connecting-slowly': {
     given: { snapshot: snapshot({ lent: 0, opening: 2 }), holders: [], connects: connecting(4_900, 2) },
     summary:
-      'orders: no connection: none within 5.0 s; connecting takes long: 2 connects under way, the oldest for 4.9 s, where one has lately taken 20 ms; 0/3 lent, 2 being opened',
+      'orders: no connection within 5.0 s; connecting takes long: 2 connects under way, the oldest for 4.9 s, where one has lately taken 20 ms; 0/3 lent, 2 being opened',
     first: /^find what is slow: DNS, TLS/,
   },
   'loop-blocked': {
     given: { loop: { blockedMs: 4_000, frozen: undefined }, givenBackMs: 600, waitedMs: 5_600 },
     summary:
-      'orders: no connection: none within 5.6 s; the event loop was blocked for 4.0 s of 5.6 s by other work of this process, not by the pool or the server; 3/3 lent, all running a query; 600 ms of blocked time were given back',
+      'orders: no connection within 5.6 s; the event loop was blocked for 4.0 s of 5.6 s by other work of this process, not by the pool or the server; 3/3 lent, all running a query; 600 ms of blocked time were given back',
     first: /^find the work that keeps the loop/,
   },
   frozen: {
     given: { loop: { blockedMs: 3_000, frozen: { forMs: 3_000, agoMs: 900 } } },
     summary:
-      'orders: no connection: none within 5.0 s; the whole process stood still for 3.0 s, until 900 ms ago (frozen, suspended, or in a synchronous call); 3/3 lent, all running a query; the event loop was blocked for 3.0 s of the time',
+      'orders: no connection within 5.0 s; the whole process stood still for 3.0 s, until 900 ms ago (frozen, suspended, or in a synchronous call); 3/3 lent, all running a query; the event loop was blocked for 3.0 s of the time',
     first: /^nothing, if this is a function that was frozen/,
   },
   paused: {
     given: { snapshot: snapshot({ phase: 'paused', lent: 0, idle: 3 }), holders: [], pausedForMs: 65_000 },
     summary:
-      'orders: no connection: none within 5.0 s; the pool has been paused for 65 s and lends nothing until resume(); 0/3 lent, 3 idle',
+      'orders: no connection within 5.0 s; the pool has been paused for 65 s and lends nothing until resume(); 0/3 lent, 3 idle',
     first: /^call resume\(\)/,
   },
   budget: {
     given: { ...room, snapshot: snapshot({ lent: 2, budget }), awaitsPermit: true },
     summary:
-      'orders: no connection: none within 5.0 s; the limit that this pool shares with others is used up: 6 of 6 permits of the threads budget taken by 4 pools, 2 of them here; 2/3 lent, all running a query',
+      'orders: no connection within 5.0 s; the limit that this pool shares with others is used up: 6 of 6 permits of the threads budget taken by 4 pools, 2 of them here; 2/3 lent, all running a query',
     first: /^raise the shared limit \(6\)/,
   },
   'wrong-loop': {
