@@ -153,7 +153,7 @@ const ALONE: Readonly<Record<Verdict, { given: Partial<Evidence>; summary: strin
   budget: {
     given: { ...room, snapshot: snapshot({ lent: 2, budget }), awaitsPermit: true },
     summary:
-      'orders: no connection within 5.0 s; the limit that this pool shares with others is used up: 6 of 6 permits of the threads budget taken by 4 pools, 2 of them here; 2/3 lent, all running a query',
+      'orders: no connection within 5.0 s; the limit that this pool shares with others is used up: 6 of 6 permits of the threads budget taken, 2 of them here, shared by 4 pools; 2/3 lent, all running a query',
     first: /^raise the shared limit \(6\)/,
   },
   'wrong-loop': {
@@ -354,7 +354,7 @@ describe('sentences', () => {
       'the event loop was blocked for 1.2 s of the time',
       'the process stood still for 1.2 s of it',
       '300 ms of blocked time were given back',
-      '6 of 6 permits of the threads budget taken by 4 pools, 2 of them here',
+      '6 of 6 permits of the threads budget taken, 2 of them here, shared by 4 pools',
     ]) {
       assert.ok(summary.includes(said), `${said}: ${summary}`);
     }

@@ -362,7 +362,7 @@ test('budget: another pool has all the permits', async (t) => {
   await inVain(one, 300, {
     verdict: 'budget',
     summary:
-      /the limit that this pool shares with others is used up: 2 of 2 permits of the threads budget taken by 2 pools, 0 of them here; 0\/3 lent/,
+      /the limit that this pool shares with others is used up: 2 of 2 permits of the threads budget taken, 0 of them here, shared by 2 pools; 0\/3 lent/,
     advice: /^raise the shared limit \(2\)/,
   });
 });
