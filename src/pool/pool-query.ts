@@ -4,7 +4,6 @@
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contracts/errors.ts';
-import type { Engine } from '../core/engine.ts';
 import { Refusal, type Standing } from '../core/wait-queue.ts';
 import type { PgSession } from '../pg/session.ts';
 import { failureOf } from './failure.ts';
@@ -135,24 +134,21 @@ function areInert(values: unknown): boolean {
 }
 
 export class PoolQuery {
-  readonly #engine: Engine<PgSession, PoolLease>;
   readonly #clock: Clock;
   readonly #acquireTimeoutMs: number;
   readonly #queryTimeoutMs: number;
   readonly #codecSpeaks: () => boolean;
-  readonly #publisher: Publisher;
+  readonly #publisher: Pick<Publisher, 'acquire' | 'stand' | 'takeAtOnce'>;
 
-  /** `codecSpeaks`: whether it is likely to, on whatever connection comes next. */
+  /** `publisher` borrows. `codecSpeaks`: whether it is likely to, on whatever connection comes next. */
   constructor(
-    engine: Engine<PgSession, PoolLease>,
     clock: Clock,
     limits: { acquireTimeoutMs: number; queryTimeoutMs: number },
     codecSpeaks: () => boolean,
-    publisher: Publisher,
+    publisher: Pick<Publisher, 'acquire' | 'stand' | 'takeAtOnce'>,
   ) {
     this.#publisher = publisher;
     this.#codecSpeaks = codecSpeaks;
-    this.#engine = engine;
     this.#clock = clock;
     this.#acquireTimeoutMs = limits.acquireTimeoutMs;
     this.#queryTimeoutMs = limits.queryTimeoutMs;
@@ -175,11 +171,9 @@ export class PoolQuery {
     // Whole milliseconds need no box on the heap.
     const plain = new PlainQuery(query, values, Math.floor(began));
     const answer = plain.answer(this.#instead);
-    const heard = this.#publisher.wantsEachQuery;
-    const lease = heard ? this.#publisher.takeAtOnce() : this.#engine.takeAtOnce();
+    const lease = this.#publisher.takeAtOnce();
     if (lease !== undefined) return plain.lent(lease) ? answer : this.#byPg(plain, lease);
-    // Whoever hears of it is to hear of it in the asker's context, and not in that of who gives a connection back.
-    if (!heard && this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
+    if (this.#codecSpeaks() && isInert(plain) && this.#publisher.stand(plain)) return answer;
     return this.#afterWaiting(plain, answer);
   }
 

@@ -144,7 +144,7 @@ export class Pool extends Base implements AsyncDisposable {
     face.onChange();
     const logged = logObservers(this.name, resolved.logger, (error) => driver.classify(error));
     for (const observer of [log, ...logged]) if (observer !== undefined) this.#observers.add(observer);
-    this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true, this.#publisher);
+    this.#queries = new PoolQuery(clock, resolved, () => speakers?.codec === true, this.#publisher);
     guard?.watch?.(this);
     watchNesting(this, resolved, (error) => this.#engine.refused('nested', error));
   }

@@ -7,7 +7,7 @@ import type { Session } from '../contracts/driver.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Report } from '../contracts/reporter.ts';
 import type { Engine } from '../core/engine.ts';
-import type { Request } from '../core/wait-queue.ts';
+import { Refusal, type Request, type Standing } from '../core/wait-queue.ts';
 import type { Answer } from '../pg/codec-query.ts';
 import type { Hearer } from '../pg/hearer.ts';
 import type { PgSession } from '../pg/session.ts';
@@ -90,8 +90,31 @@ export class Publisher implements Hearer {
     return lease;
   }
 
+  /**
+   * As the engine's own. Whoever hears of it does so in the context of who asks now, and not of who gives a connection back; so what follows
+   * runs in it too.
+   */
+  stand(who: Standing<PgSession, PoolLease>): boolean {
+    const engine = this.#engine;
+    if (!this.#wantsEachQuery) return engine.stand(who);
+    if (!engine.mayStand) return false;
+    const asAsked = AsyncLocalStorage.snapshot();
+    if (!connects.hasSubscribers) return engine.stand({ settle: (outcome) => asAsked(() => who.settle(outcome)) });
+    const context = this.#about(this.#figures());
+    const since = engine.now();
+    const settle = (outcome: PoolLease | Refusal): void => {
+      if (outcome instanceof Refusal) connects.failed(context, outcome.error);
+      else {
+        this.#lent(context, outcome, since);
+        connects.settled(context);
+      }
+      who.settle(outcome);
+    };
+    return connects.begin(context, () => engine.stand({ settle: (outcome) => asAsked(() => settle(outcome)) }));
+  }
+
   /** Whether somebody wants to hear of the lends and queries of `pool.query()`, each in the context of whoever asked. */
-  get wantsEachQuery(): boolean {
+  get #wantsEachQuery(): boolean {
     return connects.hasSubscribers || queries.hasSubscribers;
   }
 
@@ -108,10 +131,12 @@ export class Publisher implements Hearer {
 
   #trace(context: Messages['pg:pool:connect'], work: () => Promise<PoolLease>): Promise<PoolLease> {
     const since = this.#engine.now();
-    return connects.trace(context, work, ({ id, session }) => {
-      const { place, client } = this.#of(session.client);
-      Object.assign(context, place, { client, lease: id, waitedMs: this.#engine.now() - since });
-    });
+    return connects.trace(context, work, (lease) => this.#lent(context, lease, since));
+  }
+
+  #lent(context: Messages['pg:pool:connect'], { id, session }: PoolLease, since: number): void {
+    const { place, client } = this.#of(session.client);
+    Object.assign(context, place, { client, lease: id, waitedMs: this.#engine.now() - since });
   }
 
   /** `lease` was let go by its borrower. */

@@ -125,19 +125,18 @@ export class Tracing<N extends ChannelName> {
 
   /** Traces what `work` begins; `done` may put into the context what came of it. */
   trace<T>(context: Messages[N] & Failing, work: () => Promise<T>, done?: (value: T) => void): Promise<T> {
-    return this.begin(context, () =>
-      work().then(
+    return this.begin(context, () => {
+      const promise = work();
+      // Beside the caller, who gets the very promise: to be heard must not make anybody a turn later.
+      promise.then(
         (value) => {
           done?.(value);
           this.settled(context);
-          return value;
         },
-        (error: unknown) => {
-          this.failed(context, error);
-          throw error;
-        },
-      ),
-    );
+        (error: unknown) => this.failed(context, error),
+      );
+      return promise;
+    });
   }
 
   /** Calls `work`, which begins it; what is bound to the channel's stores is so in there. */
