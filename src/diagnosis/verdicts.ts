@@ -12,8 +12,10 @@ import type { Holder } from '../contracts/snapshot.ts';
 
 /** Idle for less than this a lease is at work: its borrower computes between two statements. */
 export const IDLE_MS = 1_000;
-/** A loop that was blocked for this part of the time waited is the reason. */
+/** A loop that was blocked for this part of the time waited is the reason; so are holders that were idle for it. */
 const MOST = 0.5;
+/** However short a wait was, idle for less than this is between two statements. */
+const PAUSE_MS = 100;
 
 /** Whether `holder` has had no statement running for so long that it is doing something else. */
 export function isIdle({ busy, idleMs }: Holder, forMs: number = IDLE_MS): boolean {
@@ -65,6 +67,8 @@ function whyNoneComes({ awaitsPermit, connects, snapshot }: Evidence): Verdict |
 
 function whatHoldersDo(evidence: Evidence): Verdict {
   if (leaked(evidence).length > 0) return 'leak';
-  const { holders } = evidence;
-  return holders.length > 0 && holders.every((holder) => isIdle(holder)) ? 'held-idle' : 'exhausted';
+  const { holders, waitedMs } = evidence;
+  // Who waits for 400 ms in vain is not told that those were at work who did nothing in all that time.
+  const forMs = waitedMs > 0 ? Math.min(IDLE_MS, Math.max(waitedMs * MOST, PAUSE_MS)) : IDLE_MS;
+  return holders.length > 0 && holders.every((holder) => isIdle(holder, forMs)) ? 'held-idle' : 'exhausted';
 }

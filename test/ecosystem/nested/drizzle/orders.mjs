@@ -11,15 +11,18 @@ export const open = (pool) => drizzle({ client: pool });
 
 /** Asks the pool as the first thing in the transaction. */
 export async function quote(db) {
-  await db.transaction(async (tx) => { // holds: quote
-    await db.select().from(stock).where(eq(stock.item, 'tea')); // asks: quote
+  // holds: quote
+  await db.transaction(async (tx) => {
+    // asks: quote
+    await db.select().from(stock).where(eq(stock.item, 'tea'));
     await tx.insert(orders).values({ item: 'tea' });
   });
 }
 
 /** Asks the pool after an insert. */
 export async function order(db) {
-  await db.transaction(async (tx) => { // holds: order
+  // holds: order
+  await db.transaction(async (tx) => {
     await tx.insert(orders).values({ item: 'tea' });
     await reserve(db);
   });
@@ -27,15 +30,34 @@ export async function order(db) {
 
 /** Knows nothing of a transaction around it. */
 async function reserve(db) {
-  await db.update(stock).set({ left: sql`"left" - 1` }); // asks: order
+  // asks: order
+  await db.update(stock).set({ left: sql`"left" - 1` });
 }
 
 /** A whole second transaction inside the first. */
 export async function audit(db) {
-  await db.transaction(async (tx) => { // holds: audit
+  // holds: audit
+  await db.transaction(async (tx) => {
     await tx.insert(orders).values({ item: 'tea' });
-    await db.transaction(async (inner) => { // asks: audit
+    // asks: audit
+    await db.transaction(async (inner) => {
       await inner.insert(orders).values({ item: 'audit' });
     });
+  });
+}
+
+/** Returned, and not awaited here. */
+export function begin(db, work) {
+  // begins
+  return db.transaction(work);
+}
+
+/** Drizzle inside a transaction of the pool's own, which is a task that the pool follows. */
+export async function mixed(db, pool) {
+  // holds: mixed
+  await pool.transaction(async (tx) => {
+    await tx.query("insert into orders (item) values ('tea')");
+    // asks: mixed
+    await db.insert(orders).values({ item: 'tea' });
   });
 }

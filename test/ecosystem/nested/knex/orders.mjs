@@ -6,15 +6,18 @@ export const open = (pool) => knex({ client: 'pg', connectionPool: pool });
 
 /** Asks the pool as the first thing in the transaction. */
 export async function quote(db) {
-  await db.transaction(async (trx) => { // holds: quote
-    await db('stock').where('item', 'tea'); // asks: quote
+  // holds: quote
+  await db.transaction(async (trx) => {
+    // asks: quote
+    await db('stock').where('item', 'tea');
     await trx('orders').insert({ item: 'tea' });
   });
 }
 
 /** Asks the pool after an insert. */
 export async function order(db) {
-  await db.transaction(async (trx) => { // holds: order
+  // holds: order
+  await db.transaction(async (trx) => {
     await trx('orders').insert({ item: 'tea' });
     await reserve(db);
   });
@@ -22,15 +25,24 @@ export async function order(db) {
 
 /** Knows nothing of a transaction around it. */
 async function reserve(db) {
-  await db('stock').decrement('left'); // asks: order
+  // asks: order
+  await db('stock').decrement('left');
 }
 
 /** A whole second transaction inside the first. */
 export async function audit(db) {
-  await db.transaction(async (trx) => { // holds: audit
+  // holds: audit
+  await db.transaction(async (trx) => {
     await trx('orders').insert({ item: 'tea' });
-    await db.transaction(async (inner) => { // asks: audit
+    // asks: audit
+    await db.transaction(async (inner) => {
       await inner('orders').insert({ item: 'audit' });
     });
   });
+}
+
+/** Returned, and not awaited here. */
+export function begin(db, work) {
+  // begins
+  return db.transaction(work);
 }

@@ -6,15 +6,18 @@ export const open = (pool) => new Kysely({ dialect: new PostgresDialect({ pool }
 
 /** Asks the pool as the first thing in the transaction. */
 export async function quote(db) {
-  await db.transaction().execute(async (trx) => { // holds: quote
-    await db.selectFrom('stock').selectAll().where('item', '=', 'tea').execute(); // asks: quote
+  // holds: quote
+  await db.transaction().execute(async (trx) => {
+    // asks: quote
+    await db.selectFrom('stock').selectAll().where('item', '=', 'tea').execute();
     await trx.insertInto('orders').values({ item: 'tea' }).execute();
   });
 }
 
 /** Asks the pool after an insert. */
 export async function order(db) {
-  await db.transaction().execute(async (trx) => { // holds: order
+  // holds: order
+  await db.transaction().execute(async (trx) => {
     await trx.insertInto('orders').values({ item: 'tea' }).execute();
     await reserve(db);
   });
@@ -22,15 +25,24 @@ export async function order(db) {
 
 /** Knows nothing of a transaction around it. */
 async function reserve(db) {
-  await db.updateTable('stock').set({ left: sql`"left" - 1` }).execute(); // asks: order
+  // asks: order
+  await db.updateTable('stock').set({ left: sql`"left" - 1` }).execute();
 }
 
 /** A whole second transaction inside the first. */
 export async function audit(db) {
-  await db.transaction().execute(async (trx) => { // holds: audit
+  // holds: audit
+  await db.transaction().execute(async (trx) => {
     await trx.insertInto('orders').values({ item: 'tea' }).execute();
-    await db.transaction().execute(async (inner) => { // asks: audit
+    // asks: audit
+    await db.transaction().execute(async (inner) => {
       await inner.insertInto('orders').values({ item: 'audit' }).execute();
     });
   });
+}
+
+/** Returned, and not awaited here. */
+export function begin(db, work) {
+  // begins
+  return db.transaction().execute(work);
 }

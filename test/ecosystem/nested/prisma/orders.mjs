@@ -7,15 +7,18 @@ export const open = (pool) => new PrismaClient({ adapter: new PrismaPg(pool) });
 
 /** Asks the pool as the first thing in the transaction. */
 export async function quote(db) {
-  await db.$transaction(async (tx) => { // holds: quote
-    await db.stock.findFirst({ where: { item: 'tea' } }); // asks: quote
+  // holds: quote
+  await db.$transaction(async (tx) => {
+    // asks: quote
+    await db.stock.findFirst({ where: { item: 'tea' } });
     await tx.order.create({ data: { item: 'tea' } });
   });
 }
 
 /** Asks the pool after an insert. */
 export async function order(db) {
-  await db.$transaction(async (tx) => { // holds: order
+  // holds: order
+  await db.$transaction(async (tx) => {
     await tx.order.createMany({ data: [{ item: 'tea' }] });
     await reserve(db);
   });
@@ -23,15 +26,24 @@ export async function order(db) {
 
 /** Knows nothing of a transaction around it. */
 async function reserve(db) {
-  await db.$executeRaw`update stock set "left" = "left" - 1`; // asks: order
+  // asks: order
+  await db.$executeRaw`update stock set "left" = "left" - 1`;
 }
 
 /** A whole second transaction inside the first. */
 export async function audit(db) {
-  await db.$transaction(async (tx) => { // holds: audit
+  // holds: audit
+  await db.$transaction(async (tx) => {
     await tx.order.createMany({ data: [{ item: 'tea' }] });
-    await db.$transaction(async (inner) => { // asks: audit
+    // asks: audit
+    await db.$transaction(async (inner) => {
       await inner.order.createMany({ data: [{ item: 'audit' }] });
     });
   });
+}
+
+/** Returned, and not awaited here. */
+export function begin(db, work) {
+  // begins
+  return db.$transaction(work);
 }
