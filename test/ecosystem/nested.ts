@@ -86,7 +86,7 @@ export async function assertNamed(library: Library, given: Surroundings): Promis
     await assertNamedWithin('400', library, given);
   } catch {
     // On a machine that is busy with something else 400 ms may be over before all of them sit there.
-    await assertNamedWithin('1500', library, given);
+    await assertNamedWithin('900', library, given);
   }
 }
 
