@@ -9,6 +9,7 @@ import { Refusal, type Standing } from '../core/wait-queue.ts';
 import type { PgSession } from '../pg/session.ts';
 import { failureOf } from './failure.ts';
 import type { PoolLease } from './lease.ts';
+import type { Publisher } from './publisher.ts';
 import {
   isSubmittable,
   type Limits,
@@ -139,6 +140,7 @@ export class PoolQuery {
   readonly #acquireTimeoutMs: number;
   readonly #queryTimeoutMs: number;
   readonly #codecSpeaks: () => boolean;
+  readonly #publisher: Publisher;
 
   /** `codecSpeaks`: whether it is likely to, on whatever connection comes next. */
   constructor(
@@ -146,7 +148,9 @@ export class PoolQuery {
     clock: Clock,
     limits: { acquireTimeoutMs: number; queryTimeoutMs: number },
     codecSpeaks: () => boolean,
+    publisher: Publisher,
   ) {
+    this.#publisher = publisher;
     this.#codecSpeaks = codecSpeaks;
     this.#engine = engine;
     this.#clock = clock;
@@ -171,14 +175,16 @@ export class PoolQuery {
     // Whole milliseconds need no box on the heap.
     const plain = new PlainQuery(query, values, Math.floor(began));
     const answer = plain.answer(this.#instead);
-    const lease = this.#engine.takeAtOnce();
+    const heard = this.#publisher.wantsEachQuery;
+    const lease = heard ? this.#publisher.takeAtOnce() : this.#engine.takeAtOnce();
     if (lease !== undefined) return plain.lent(lease) ? answer : this.#byPg(plain, lease);
-    if (this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
+    // Whoever hears of it is to hear of it in the asker's context, and not in that of who gives a connection back.
+    if (!heard && this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
     return this.#afterWaiting(plain, answer);
   }
 
   async #afterWaiting(plain: PlainQuery, answer: Promise<pg.QueryResult>): Promise<pg.QueryResult> {
-    const lease = await this.#engine.acquire();
+    const lease = await this.#publisher.acquire();
     // Awaited here: what fails at once would else be told before anybody listens, and lead to nobody.
     return plain.lent(lease) ? await answer : await this.#byPg(plain, lease);
   }
@@ -210,7 +216,7 @@ export class PoolQuery {
     for (let given = held; ; given = undefined) {
       const passedMs = this.#clock.now() - began;
       const acquireTimeoutMs = Math.max(0, Math.min(limits.timeoutMs, this.#acquireTimeoutMs) - passedMs);
-      const lease = given ?? (await this.#engine.acquire({ acquireTimeoutMs, signal: limits.signal }));
+      const lease = given ?? (await this.#publisher.acquire({ acquireTimeoutMs, signal: limits.signal }));
       try {
         return await this.#once(lease, args, limits, stray, began);
       } catch (error) {

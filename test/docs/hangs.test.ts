@@ -98,7 +98,7 @@ function nightOf(name: keyof typeof PROGRAMS): Promise<string> {
 function withoutTimes(text: string): string {
   return text
     .replaceAll(/\b\d+(?:\.\d+)? (?:ms|s)\b/g, '… s')
-    .replaceAll(/(?<=none within .*)\d+ more waiting/g, '… more waiting');
+    .replaceAll(/(?<=no connection within .*)\d+ more waiting/g, '… more waiting');
 }
 
 test('the programs of the guide compile', () => {

@@ -80,13 +80,13 @@ export function runJams(library: Library, given: Surroundings): Promise<Record<k
   return runNested('main.mjs', library, argv, given);
 }
 
-/** Everybody who failed was told where the holders are, and somebody was told that they do nothing. */
+/** Everybody who failed was told where the holders are, and somebody was told that they do nothing: it takes a second of that to be said. */
 export async function assertNamed(library: Library, given: Surroundings): Promise<void> {
   try {
-    await assertNamedWithin('400', library, given);
+    await assertNamedWithin('1200', library, given);
   } catch {
-    // On a machine that is busy with something else 400 ms may be over before all of them sit there.
-    await assertNamedWithin('900', library, given);
+    // On a machine that is busy with something else it takes longer until all of them have sat there for a second.
+    await assertNamedWithin('1700', library, given);
   }
 }
 
@@ -101,7 +101,7 @@ async function assertNamedWithin(WITHIN_MS: string, library: Library, given: Sur
     const noted = given.environment?.OXBOW_DEV === '1' ? max : Math.ceil(max / 2);
     let named = 0;
     for (const { texts } of jam.told) {
-      const text = texts.find((one) => one.includes('no connection: none within')) ?? assert.fail(about);
+      const text = texts.find((one) => one.includes('no connection within')) ?? assert.fail(about);
       assert.ok(text.includes(`by ${site}, `), about);
       assert.ok(text.includes('timeout exceeded when trying to connect'), about);
       const holding = new RegExp(
@@ -119,8 +119,7 @@ async function assertNamedWithin(WITHIN_MS: string, library: Library, given: Sur
     assert.ok(
       jam.told.some(
         ({ texts, verdicts }) =>
-          verdicts.includes('held-idle') ||
-          (verdicts.length === 0 && !texts.join().includes('every connection is at work')),
+          verdicts.includes('held-idle') || (verdicts.length === 0 && !texts.join().includes('no connection is free')),
       ),
       about,
     );

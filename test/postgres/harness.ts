@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { type AcquireOptions, type Lease, type Logger, Pool, type PoolOptions } from '../../src/doors/index.ts';
+import { type Logger, Pool, type PoolOptions } from '../../src/doors/index.ts';
 import { freePort } from '../../src/testing/embedded-port.ts';
 import {
   type EmbeddedPostgresOptions,
@@ -163,7 +163,7 @@ export function freshName(): string {
 /** A pool with a name of its own, closed with the scope, whoever still holds what. What it reports stays off the terminal. */
 export function withPool(scope: Scope, options: PoolOptions): Pool {
   const pool = new Pool({ name: freshName(), logger: reports().logger, ...options });
-  keepLeases(pool);
+  keepLeases();
   scope.after(async () => {
     // Without a file's own client nothing else might keep the process here until the sockets are gone.
     const here = setTimeout(() => {}, 30_000);
@@ -174,22 +174,19 @@ export function withPool(scope: Scope, options: PoolOptions): Pool {
 }
 
 /**
- * A test that only wants something to be lent seldom keeps the lease, and a pool takes back what the garbage collector finds forgotten: so
- * here it is not forgotten. Tests of that make their pools by themselves.
+ * A test that only wants something to be lent seldom keeps the lease, and a pool takes back what the garbage collector finds forgotten. So in
+ * a process with pools of `withPool` nothing that a weak reference leads to is collected; tests of that make their pools by themselves.
  */
-export function keepLeases(pool: Pool): void {
+function keepLeases(): void {
+  if (WeakRef.name === 'KeepingRef') return;
   const kept: unknown[] = [];
-  const acquire = async (options?: AcquireOptions): Promise<Lease> => {
-    const lease = await Pool.prototype.acquire.call(pool, options);
-    kept.push(lease);
-    return lease;
-  };
-  const tryAcquire = (): Lease | undefined => {
-    const lease = Pool.prototype.tryAcquire.call(pool);
-    kept.push(lease);
-    return lease;
-  };
-  Object.assign(pool, { acquire, tryAcquire });
+  class KeepingRef<T extends WeakKey> extends WeakRef<T> {
+    constructor(target: T) {
+      super(target);
+      kept.push(target);
+    }
+  }
+  globalThis.WeakRef = KeepingRef;
 }
 
 export interface Reports {
@@ -198,11 +195,12 @@ export interface Reports {
   readonly said: { code: string; message: string }[];
 }
 
-/** A logger that remembers what it was told. */
+/** A logger that remembers what was reported to it. */
 export function reports(): Reports {
   const said: { code: string; message: string }[] = [];
   const note = (about: object, message: string): void => {
-    said.push({ code: String(Reflect.get(about, 'code')), message });
+    // What it is told of phases and outages has no code.
+    if ('code' in about) said.push({ code: String(about.code), message });
   };
   // What `debug` is told is for developers, and depends on the copy of pg: no report.
   return { logger: { debug() {}, info: note, warn: note, error: note }, said };
