@@ -79,7 +79,9 @@ const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
   leak: (e) => {
     const lost = leaked(e);
     const which = plural(lost.length, 'lease has', 'leases have');
-    return `${which} had no query running for more than ${duration(e.leakAfterMs)}: ${standing(e)}${holding(lost)}`;
+    // If all do nothing, those who have not done so for as long are no better: they may be the ones whose place is known.
+    const idle = e.holders.every((holder) => isIdle(holder)) ? e.holders : lost;
+    return `${which} had no query running for more than ${duration(e.leakAfterMs)}: ${standing(e)}${holding(idle)}`;
   },
   deadlock: (e) => {
     const { cycle, forMs } = e.deadlock ?? { cycle: [], forMs: 0 };
