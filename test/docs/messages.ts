@@ -79,12 +79,12 @@ export const ELSEWHERE: readonly Elsewhere[] = [
     at: undefined,
   },
   {
-    quote: 'was replaced as the pool "…", and did not drain in time',
+    quote: 'was replaced as the pool "…"',
     reason: 'of globalPool(), which has tests of its own',
     at: 'src/pool/global-pool.ts',
   },
   {
-    quote: 'a connection was lost at its return or in a check: …',
+    quote: 'a connection was lost at its return or in a check',
     reason: 'a race between a death and a return; the words beside it are provoked',
     at: 'src/pool/pg-events.ts',
   },

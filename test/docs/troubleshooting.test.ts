@@ -305,13 +305,6 @@ test('errors of ours, of pools and leases that are used too late, too early or t
   found('errors', 'POOL_CLOSED', gone.message);
   const again = await failure(closed.end());
   found('foreign', again.code, again.message);
-  concludes('closed', {
-    ...closed.explain(),
-    summary: closed
-      .explain()
-      .summary.replace(/^[^:]*/, 'orders')
-      .replace('0/1', '0/10'),
-  });
 
   await ours(listening(t, { autoOpen: false }).pool.query('SELECT 1'));
   const closing = listening(t).pool;
@@ -325,7 +318,7 @@ test('errors of ours, of pools and leases that are used too late, too early or t
   const lease = await pool.acquire();
   const waiting = pool.query('SELECT 1');
   await ours(pool.query('SELECT 1'));
-  await ours(pool.acquire({ acquireTimeoutMs: 0 }).catch((error) => (waiting.catch(() => {}), Promise.reject(error))));
+  await ours(pool.acquire({ acquireTimeoutMs: 0 }));
   lease.release();
   await waiting;
   await ours(Promise.resolve().then(() => lease.release()));
@@ -578,6 +571,7 @@ test('verdicts while none can be had, with the sentence of the reference', async
   found('verdicts', 'closed', closing.explain().summary);
   lease.release();
   await end;
+  concludes('closed', closing.explain());
 });
 
 test('verdicts while the process itself is held up, with the sentence of the reference', async (t) => {
@@ -587,15 +581,14 @@ test('verdicts while the process itself is held up, with the sentence of the ref
   };
   const stand = (ms: number): void => void execFileSync('sleep', [String(ms / 1_000)]);
   for (const [verdict, hold, ms] of [
-    ['loop-blocked', work, 900],
+    ['loop-blocked', work, 600],
     ['frozen', stand, 1_500],
   ] as const) {
     const pool = orders(t, { max: 1 });
     await lent(pool, 'SELECT pg_sleep(60)', true);
     setTimeout(() => hold(ms), 50);
     const error = await failure(pool.acquire({ acquireTimeoutMs: 300 }));
-    const explanation = Reflect.get(error, 'explanation') as { verdict: string; summary: string };
-    concludes(verdict, { ...explanation, summary: explanation.summary.replace(/; held [^;]*/, '') });
+    concludes(verdict, Reflect.get(error, 'explanation') as { verdict: string; summary: string } | undefined);
   }
 });
 
