@@ -110,10 +110,11 @@ export const ELSEWHERE: readonly Elsewhere[] = [
   },
 ];
 
-/** Verdicts' sentences are compared but for figures, places and versions of words that figures change. */
+/** Verdicts' sentences are compared but for figures, places, and the words that depend on the moment of an attempt to connect. */
 export function shape(sentence: string): string {
   return sentence
     .replaceAll(/\S+\.[cm]?[jt]s:\d+(:\d+)?/g, 'PLACE')
     .replaceAll(/\d+(\.\d+)? m?s\b/g, 'TIME')
-    .replaceAll(/\d+/g, 'N');
+    .replaceAll(/\d+/g, 'N')
+    .replaceAll(/, N in a row|; the next is tried in TIME|, N being opened/g, '');
 }
