@@ -4,10 +4,12 @@
 import { core } from './core/report.ts';
 import type { Bench } from './lib/bench.ts';
 import { publish } from './lib/publish.ts';
+import { listeners } from './listeners/report.ts';
 import { queries } from './queries/report.ts';
+import { tasks } from './tasks/report.ts';
 import { waiters } from './waiters/report.ts';
 
-const BENCHES: readonly Bench[] = [core, waiters, queries];
+const BENCHES: readonly Bench[] = [core, waiters, queries, listeners, tasks];
 
 const [name, ...flags] = process.argv.slice(2);
 const bench = BENCHES.find((one) => one.name === name);

@@ -13,8 +13,8 @@ import { planOf } from '../dist/pool/transaction.js';
 const at = (path) => new URL(`../${path}`, import.meta.url);
 const source = (path) => readFileSync(at(path), 'utf8');
 
-/** How much of a statement is told; a constant that the session keeps to itself. */
-const STATEMENT_CHARS = Number(/STATEMENT_CHARS = (\d+)/.exec(source('src/pg/session.ts'))?.[1]);
+/** How much of a statement is told; a constant that its file keeps to itself. */
+const STATEMENT_CHARS = Number(/STATEMENT_CHARS = (\d+)/.exec(source('src/pg/shown-text.ts'))?.[1]);
 
 /** What belongs together, in the order in which a reader meets it. */
 const CHAPTERS = {

@@ -1,7 +1,8 @@
 // node scripts/test.mjs laws|quick|all [part of a path, or !part of an unwanted one ...] [--concurrency N]
 // Runs the compiled tests under build/test, suite after suite, and ends with one line: `N passed, N failed, N skipped`.
 // Owns which suite belongs to which mode. How one file is run and counted: run-file.mjs.
-// OXBOW_TEST_SPEAKER=pg (or auto) makes that the default of the option "speaker" in all of it: test/kit/speaker.ts.
+// OXBOW_TEST_SPEAKER=pg (or auto) makes that the default of the option "speaker" in all of it: test/kit/speaker.ts. OXBOW_TEST_WHY=1 has every
+// pool detect deadlocks, and everything listen that can: test/kit/why.ts.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
@@ -127,14 +128,14 @@ function readArguments() {
 }
 
 /** In the environment, so that programs which tests start get it too. */
-function chooseSpeaker() {
-  if (!process.env.OXBOW_TEST_SPEAKER) return;
-  const { href } = pathToFileURL(join(root, 'build', 'test', 'kit', 'speaker.js'));
+function preload(kit) {
+  const { href } = pathToFileURL(join(root, 'build', 'test', 'kit', kit));
   process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${href}`.trim();
 }
 
 const { mode, concurrency, parts } = readArguments();
-chooseSpeaker();
+if (process.env.OXBOW_TEST_SPEAKER) preload('speaker.js');
+if (process.env.OXBOW_TEST_WHY) preload('why.js');
 refuseStrays();
 
 const unwanted = parts.filter((part) => part.startsWith('!')).map((part) => part.slice(1));

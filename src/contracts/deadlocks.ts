@@ -24,14 +24,18 @@ export interface Party {
   now(): number;
   /** Every connection there may be is lent and none has a statement running: else something moves by itself. */
   readonly still: boolean;
+  /** When one of its waiters was last turned away to end a jam: that is a movement, which its task has the grace to make use of. */
+  readonly movedAt: number;
+  /** Whether a waiter of it may be turned away to end a jam; a pool that only warns never does that. */
+  readonly turnsAway: boolean;
   loans(): Iterable<Loan>;
   waits(): Iterable<Wait>;
   holders(): readonly Holder[];
-  /** Turns away the waiter with this `Wait`. */
-  fail(wait: Wait, deadlock: Deadlock): void;
+  /** Turns away the waiter with this `Wait`, or reports it, as the pool's options say. */
+  end(wait: Wait, deadlock: Deadlock): void;
 }
 
-/** What cannot move any more, and the waiter whose refusal would set it free: the youngest one. */
+/** What cannot move any more, and the waiter whose refusal would set it free: the youngest one of a pool that turns any away. */
 export interface Jam extends Deadlock {
   readonly victim: { readonly party: Party; readonly wait: Wait };
 }

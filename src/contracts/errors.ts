@@ -293,12 +293,15 @@ export class TransactionRolledBackError extends OxbowError {
 }
 
 /** Options whose value is never shown. */
-const SECRET = new Set(['password', 'connectionString', 'connection', 'ssl']);
+const SECRET = new Set(['password', 'connectionString', 'connection', 'ssl', 'options', 'overrides', 'handle']);
+
+/** A connection string in the wrong place is still a secret. */
+function isSecret(option: string, value: unknown): boolean {
+  return SECRET.has(option) || (typeof value === 'string' && /:\/\/|\bpassword\s*=/i.test(value));
+}
 
 function shown(option: string, value: unknown): string {
-  if (SECRET.has(option)) return 'a value that is not shown';
-  // A connection string in the wrong place is still a secret.
-  if (typeof value === 'string' && value.includes('://')) return 'a value that is not shown';
+  if (isSecret(option, value)) return 'a value that is not shown';
   if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}…` : value}'`;
   if (value === null || typeof value === 'number' || typeof value === 'boolean' || value === undefined) {
     return String(value);
@@ -309,7 +312,7 @@ function shown(option: string, value: unknown): string {
 /** An option is unknown, out of range or contradicts another one. Thrown by the constructor, before anything was done. */
 export class OptionError extends OxbowError {
   readonly option: string;
-  /** As given; undefined for an option that may hold a secret. */
+  /** As given; undefined for an option that may hold a secret, and for an object, which may hold anything. */
   readonly value: unknown;
   /** What would have been accepted. */
   readonly expected: string;
@@ -317,7 +320,7 @@ export class OptionError extends OxbowError {
   constructor(option: string, value: unknown, expected: string) {
     super('INVALID_OPTION', `option "${option}": expected ${expected}, got ${shown(option, value)}`);
     this.option = option;
-    this.value = SECRET.has(option) ? undefined : value;
+    this.value = isSecret(option, value) || (typeof value === 'object' && value !== null) ? undefined : value;
     this.expected = expected;
   }
 }

@@ -50,6 +50,8 @@ export interface EngineEvents {
   returned(id: number, lease: number, heldMs: number, outcome: ReturnOutcome): void;
   retired(id: number, reason: RetireReason): void;
   lost(id: number, error: Error, state: string, session: Session): void;
+  /** A connection at rest was asked for a proof of life. */
+  examined(outcome: 'kept' | 'replaced' | 'late', ms: number, session: Session): void;
   /** Without a session the connect never came that far. */
   closed(id: number, bySocketDestroyed: boolean, session: Session | undefined): void;
 }
@@ -72,5 +74,6 @@ export const noEvents: EngineEvents = {
   returned: nothing,
   retired: nothing,
   lost: nothing,
+  examined: nothing,
   closed: nothing,
 };

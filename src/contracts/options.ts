@@ -13,12 +13,17 @@ export type NumberOption = number | string | undefined;
 /** The same, or `false` (also written `Infinity`): off, no limit, never. */
 export type LimitOption = number | string | false | undefined;
 
-/** Where a pool writes what a human should read. The shape of pino, bunyan and fastify's loggers; methods are called with the logger as `this`. */
+/**
+ * Where a pool writes what a human should read. The shape of pino, bunyan and fastify's loggers; methods are called with the logger as `this`.
+ * A log that says by `isLevelEnabled('debug')` that it wants to (as pino can) is told of each lend and return too.
+ */
 export interface Logger {
   debug(obj: object, msg: string): void;
   info(obj: object, msg: string): void;
   warn(obj: object, msg: string): void;
   error(obj: object, msg: string): void;
+  /** Asked once, when the pool is made. */
+  isLevelEnabled?(level: string): boolean;
 }
 
 /** How an idle connection is looked at before it is lent. */

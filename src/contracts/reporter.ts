@@ -25,6 +25,8 @@ export interface Report {
   /** `file:line` of the borrower, where known. */
   readonly site?: string | undefined;
   readonly error?: unknown;
+  /** What became of something that was reported: said although that was said already. */
+  readonly sequel?: boolean | undefined;
 }
 
 export interface Reporter {

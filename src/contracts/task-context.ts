@@ -10,6 +10,8 @@ export interface Task {
 export interface TaskContext {
   /** Runs `work` outside every borrower's context: sockets and timers are made in here (DESIGN B17). */
   detached<T>(work: () => T): T;
+  /** What runs `work` in the context that is current now, whenever and by whomever it is called. Left out: `work` itself. */
+  bound?(work: () => void): () => void;
   /** The task that is asking, or undefined outside all tasks. */
   current(): Task | undefined;
   /** Whether the task that is asking already holds a lease of this process; such a one may still borrow while a pool closes. */

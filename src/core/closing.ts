@@ -36,9 +36,13 @@ export class Closing<S extends Session> {
   /** Twice or concurrently: the same promise; a later call with less patience shortens the drain. */
   close(closure: Closure): Promise<CloseReport> {
     if (this.#promise === undefined) {
-      this.#promise = new Promise((resolve) => {
-        this.#finish = resolve;
-      });
+      // A promise keeps the context that it is made in, and this one is kept.
+      this.#promise = this.#house.tasks.detached(
+        () =>
+          new Promise((resolve) => {
+            this.#finish = resolve;
+          }),
+      );
       this.#begin(closure);
     }
     this.#hurry(closure);

@@ -10,6 +10,7 @@ import type { Lease, LeaseClass, LeaseHome } from './lease.ts';
 import { queueFullError, relevantFailure, timeoutError, withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
+import { AT_ONCE } from './told-outside.ts';
 import { Refusal, type Request, type Settle, type Standing, Waiter } from './wait-queue.ts';
 
 /** Here and not looked up: they are needed at every lend and return. */
@@ -17,8 +18,6 @@ const { idle: IDLE, lent: LENT } = State;
 
 /** A wall clock that moved against the monotonic one by more than this slept meanwhile. */
 const SLEPT_MS = 1_000;
-/** Instead of a time that was waited. */
-const AT_ONCE = -1;
 /** The second clock is looked at once in this time at most: it costs as much as the rest of a lend. */
 const WALL_LOOK_MS = 1;
 
@@ -196,8 +195,8 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
       },
       snapshot,
     );
-    this.#expired = [];
     house.starved(now - first.since);
+    this.#expired = [];
     for (const waiter of expired) {
       const facts = {
         pgManners: house.settings.pgManners,
@@ -291,7 +290,7 @@ export class Dispatcher<S extends Session, L extends Lease<S>> {
   #announce(lease: L, id: number, now: number, waitedMs: number): void {
     const { book, ledger, max, traffic } = this.#house;
     if (now >= ledger.silentUntil) ledger.lent(lease, 2 * book.count(LENT) > max, now, waitedMs !== AT_ONCE);
-    traffic?.lent(id, lease.id, Math.max(0, waitedMs), lease.label, lease.session);
+    traffic?.lent(id, lease.id, waitedMs, lease.label, lease.session);
   }
 
   #asked(now: number): object | undefined {

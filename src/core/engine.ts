@@ -120,13 +120,18 @@ export class Engine<S extends Session, L extends Lease<S> = Lease<S>> {
     return lease;
   }
 
+  /** Whether somebody may simply wait now. */
+  get mayStand(): boolean {
+    return this.#house.phase === 'open' && !this.#operator.trimmed && this.#dispatcher.mayStand;
+  }
+
   /**
    * As `acquire()` where that needs a wait, and `who` is told in the very turn in which the connection is handed over, or of a refusal: no
    * promise lies between. False if nobody may simply wait now; then nothing was asked for.
    */
   stand(who: Standing<S, L>): boolean {
     const house = this.#house;
-    if (house.phase !== 'open' || this.#operator.trimmed || !this.#dispatcher.mayStand) return false;
+    if (!this.mayStand) return false;
     house.counters.requests += 1;
     this.#dispatcher.stand(who);
     return true;

@@ -2,7 +2,7 @@
 // it. Owns that no verdict, or one that cannot be given, costs anybody the answer; concludes nothing.
 
 import type { Session } from '../contracts/driver.ts';
-import type { Evidence, Explanation } from '../contracts/explain.ts';
+import type { Deadlock, Evidence, Explanation } from '../contracts/explain.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import type { Household } from './household.ts';
 import { relevantFailure } from './refusals.ts';
@@ -13,6 +13,8 @@ export interface Refused {
   readonly waitedMs: number;
   readonly timeoutMs: number;
   readonly givenBackMs: number;
+  /** What it is turned away for; it waits no more, so that nobody would see it. */
+  readonly deadlock?: Deadlock | undefined;
 }
 
 /** What the other parts know of it. */
@@ -72,11 +74,12 @@ export class Explaining<S extends Session> {
           agoMs: now - failure.at,
           attempts: house.governor.attempt - 1,
         },
-        refusing: house.governor.refusing,
+        // One that nobody has followed up says nothing of now.
+        refusing: house.governor.refusing && failure !== undefined,
         retryInMs,
       },
       loop: { blockedMs: Math.min(blockedMs, waitedMs), frozen },
-      deadlock: house.jam(),
+      deadlock: refused?.deadlock ?? house.jam(),
       awaitsPermit,
       pausedForMs,
       elsewhere: undefined,

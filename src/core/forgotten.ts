@@ -54,6 +54,8 @@ export class Forgotten<S extends Session> {
     house.counters.leasesReclaimed += 1;
     const message = `${house.settings.name}: lease ${record.id}${label}${where} was forgotten: nobody has it any more and nobody gave it back, after ${held}; its connection is taken back. Call release(), or use pool.use()`;
     house.reporter.report({ code: 'OXBOW_LEASE_COLLECTED', message, site });
+    // Whoever has heard that it is held too long must not hear that it came back: nobody brought it.
+    if (house.overdue > 0) house.cameBack(record, undefined);
     house.reclaim(slot, record);
   }
 }

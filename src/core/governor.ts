@@ -7,7 +7,7 @@ import { fullJitter } from '../foundation/backoff.ts';
 import type { Settings } from './household.ts';
 
 const BACKOFF_BASE_MS = 50;
-const BACKOFF_CAP_MS = 10_000;
+export const BACKOFF_CAP_MS = 10_000;
 /** A fault that cannot heal is asked about at least this often while somebody waits: each newcomer deserves an answer. */
 const PERMANENT_CAP_MS = 1_000;
 

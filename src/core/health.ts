@@ -41,7 +41,7 @@ export class Health<S extends Session> {
       const now = house.clock.now();
       if (now >= slot.expiresAt) house.retire(slot, 'lifetime');
       else if (check === 'never') return;
-      else void this.examine(slot, true);
+      else void house.examine(slot, true);
     }
   }
 
@@ -51,7 +51,7 @@ export class Health<S extends Session> {
     for (const slot of this.#asked) slot.suspect = true;
     for (const slot of house.idle.fromOldest()) {
       slot.suspect = true;
-      void this.examine(slot, false);
+      void house.examine(slot, false);
     }
   }
 
@@ -63,10 +63,19 @@ export class Health<S extends Session> {
     house.book.move(slot, State.returning);
     if (!house.held) house.hold();
     const custody = new Custody(slot);
+    const session = slot.session as S;
+    const since = house.clock.now();
     this.#asked.add(slot);
     const custom = house.settings.check === 'custom' && forWaiter;
     const asked = custom ? await this.#ask(slot) : await this.#ping(slot);
     this.#asked.delete(slot);
+    const outcome = this.#examined(slot, custody, asked, custom);
+    house.events.examined(outcome, house.clock.now() - since, session);
+    return outcome;
+  }
+
+  #examined(slot: Slot<S>, custody: Custody<S>, asked: Outcome<unknown>, custom: boolean): Examined {
+    const house = this.#house;
     if (!custody.held) {
       house.pump();
       return 'replaced';

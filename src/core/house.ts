@@ -37,6 +37,7 @@ import type { Silence } from './silence.ts';
 import type { Slot } from './slot.ts';
 import { State, StateBook } from './states.ts';
 import { Stepper } from './steps.ts';
+import { toldOutside } from './told-outside.ts';
 import type { Upkeep } from './upkeep.ts';
 import type { Vigil } from './vigil.ts';
 import { type Waiter, WaitQueue } from './wait-queue.ts';
@@ -103,7 +104,7 @@ export class House<S extends Session> implements Household<S> {
     this.explainer = ports.explainer ?? noExplainer;
     this.deadlocks = ports.deadlocks ?? noDeadlocks;
     this.reporter = ports.reporter ?? silentReporter;
-    this.events = ports.events ?? noEvents;
+    this.events = toldOutside(ports.events ?? noEvents, this.tasks);
     this.traffic = this.events;
     this.min = settings.min;
     this.max = settings.max;
@@ -120,7 +121,7 @@ export class House<S extends Session> implements Household<S> {
       (waiter) => this.#parts.dispatcher.timedOut(waiter as Waiter<S>),
       () => this.#parts.dispatcher.flushExpired(),
     );
-    this.steps = new Stepper(clock, this.deadlines);
+    this.steps = new Stepper(clock, this.deadlines, this.tasks);
     this.#hold = new Hold(clock, (lateMs) => {
       const { life, opener, operator, silence, vigil } = this.#parts;
       silence.look();
@@ -218,7 +219,7 @@ export class House<S extends Session> implements Household<S> {
   }
 
   examine(slot: Slot<S>, forWaiter: boolean): Promise<'kept' | 'replaced' | 'late'> {
-    return this.#parts.health.examine(slot, forWaiter);
+    return this.tasks.detached(() => this.#parts.health.examine(slot, forWaiter));
   }
 
   checkForWaiters(): void {

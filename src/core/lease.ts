@@ -6,11 +6,13 @@ import type { Session } from '../contracts/driver.ts';
 import { ConnectionLostError, LeaseError } from '../contracts/errors.ts';
 import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Task } from '../contracts/task-context.ts';
-import type { Slot } from './slot.ts';
+import type { Slot, Tenure } from './slot.ts';
 
 /** Who takes back what was lent. */
 export interface LeaseHome<S extends Session> {
   now(): number;
+  /** What runs `work` in the borrower's context, who asks for it now. */
+  bound(work: () => void): () => void;
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void;
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void;
 }
@@ -22,12 +24,16 @@ interface Extras {
   /** When the lease began, if it has ended so: its slot may be lent again. */
   began: number;
   aborter: AbortController | undefined;
+  /** Aborts, in the context of whoever asked for the signal: what listens is called in that of whoever aborts. */
+  abort: (() => void) | undefined;
 }
 
 /** What is told of a lease whose connection died. */
 export function lostText(id: number, cause: unknown, whether: string): string {
   return `the connection of lease ${id} was lost: ${cause instanceof Error ? cause.message : String(cause)}; ${whether}`;
 }
+
+const OVER: Readonly<Tenure> = { over: true };
 
 type LeaseOf<S extends Session> = Lease<S>;
 
@@ -42,6 +48,8 @@ export interface Lease<S extends Session> extends LeaseRecord {
   readonly fault: Error | undefined;
   /** Aborts when the connection dies or the lease is taken away. Made when first asked for. */
   readonly signal: AbortSignal;
+  /** Tells whether it still has the connection, and keeps it as little as the pool does. */
+  readonly tenure: Readonly<Tenure>;
   /**
    * Gives the connection back. `undefined`, `null` and `false` mean that it may be used again; anything else has it replaced.
    * A second call throws, and so never harms whoever holds the connection by then.
@@ -136,10 +144,19 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
     get signal(): AbortSignal {
       const extras = this.#rare();
       if (extras.aborter === undefined) {
-        extras.aborter = new AbortController();
-        if (extras.ended !== undefined) extras.aborter.abort(extras.ended);
+        const aborter = new AbortController();
+        extras.aborter = aborter;
+        if (extras.ended === undefined) extras.abort = this.#home.bound(() => aborter.abort(extras.ended));
+        else aborter.abort(extras.ended);
       }
       return extras.aborter.signal;
+    }
+
+    get tenure(): Readonly<Tenure> {
+      // By then its slot may be somebody else's.
+      if (this.released || this.#extras?.ended !== undefined) return OVER;
+      this.#slot.tenure ??= { over: false };
+      return this.#slot.tenure;
     }
 
     /**
@@ -176,11 +193,11 @@ export function leaseClass<S extends Session>(): LeaseClass<S> {
       extras.ended = error;
       extras.began = this.#slot.lentAt;
       this.#heldMs = Math.round(this.#home.now() - this.#slot.lentAt);
-      extras.aborter?.abort(error);
+      extras.abort?.();
     }
 
     #rare(): Extras {
-      this.#extras ??= { ended: undefined, began: 0, aborter: undefined };
+      this.#extras ??= { ended: undefined, began: 0, aborter: undefined, abort: undefined };
       return this.#extras;
     }
   };

@@ -65,7 +65,7 @@ export class Opener<S extends Session> {
     }
     for (let n = answer.dial; n > 0; n -= 1) {
       if (!house.permits.tryTake()) {
-        void this.#askForPermit();
+        void house.tasks.detached(() => this.#askForPermit());
         return;
       }
       this.#start();
@@ -141,7 +141,8 @@ export class Opener<S extends Session> {
     house.slots.add(slot);
     house.counters.connects += 1;
     house.hold();
-    void this.#open(slot, wished);
+    // Of the pool, and of no request: so are what is told and what is done once it is there.
+    void house.tasks.detached(() => this.#open(slot, wished));
   }
 
   async #open(slot: Slot<S>, wished: boolean): Promise<void> {
@@ -154,7 +155,7 @@ export class Opener<S extends Session> {
     const begunAt = clock.now();
     house.events.opening(attempt);
 
-    const dial = (): Promise<S> => house.tasks.detached(() => house.driver.open({ attempt, signal: abort.signal }));
+    const dial = (): Promise<S> => house.driver.open({ attempt, signal: abort.signal });
     const opened = await steps.step('open', dial, settings.connectTimeoutMs, abort.signal);
     if (opened.is === 'late' || !custody.held) {
       if (custody.held) {

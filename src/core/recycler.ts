@@ -49,6 +49,10 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     return this.#house.clock.now();
   }
 
+  bound(work: () => void): () => void {
+    return this.#house.tasks.bound?.(work) ?? work;
+  }
+
   takeBack(lease: Lease<S>, slot: Slot<S>, reason: Error | boolean | null | undefined, now: number): void {
     const house = this.#house;
     const heldMs = this.#receive(lease, slot, reason, now);
@@ -72,20 +76,21 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     } else if (isUnwanted(reason)) {
       this.#replace(slot, lease, heldMs, status === 'idle');
     } else {
-      void this.#clean(slot, lease, heldMs, session.cancelling !== true);
+      const blame = session.cancelling !== true;
+      void this.#house.tasks.detached(() => this.#clean(slot, lease, heldMs, blame));
     }
   }
 
   /** The lease is taken away from its borrower: what runs is cancelled and what is open rolled back, and that is nobody's mistake. */
   revoke(lease: Lease<S>, slot: Slot<S>, now: number): void {
     const heldMs = this.#receive(lease, slot, undefined, now);
-    if (slot.state === RETURNING) void this.#clean(slot, lease, heldMs, false);
+    if (slot.state === RETURNING) void this.#house.tasks.detached(() => this.#clean(slot, lease, heldMs, false));
   }
 
   /** Nobody has the lease any more: its connection is cleaned as any other, and the one to blame was named already. */
   reclaim(record: LeaseRecord, slot: Slot<S>): void {
     const heldMs = this.#receive(record, slot, undefined, this.now());
-    if (slot.state === RETURNING) void this.#clean(slot, record, heldMs, false);
+    if (slot.state === RETURNING) void this.#house.tasks.detached(() => this.#clean(slot, record, heldMs, false));
   }
 
   /** It was held for too long: what runs is cancelled, and whoever still has the client must not meet the next borrower. */
@@ -96,7 +101,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     // Whoever was told may have brought it down, or given it back.
     if (slot.record !== record) return;
     this.#spoiled(slot, record, this.#receive(record, slot, error, this.now()));
-    if (slot.state === RETURNING) void this.#cancelAndCut(slot, 'condemned');
+    if (slot.state === RETURNING) void this.#house.tasks.detached(() => this.#cancelAndCut(slot, 'condemned'));
   }
 
   #receive(lease: LeaseRecord, slot: Slot<S>, reason: unknown, now: number): number {
@@ -149,7 +154,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     // Whoever was told may have brought it down.
     if (slot.state !== RETURNING) return;
     if (atRest) house.retire(slot, 'released');
-    else void this.#cancelAndCut(slot, 'released');
+    else void house.tasks.detached(() => this.#cancelAndCut(slot, 'released'));
     house.pump();
   }
 

@@ -13,8 +13,9 @@ import type { BudgetFigures } from '../contracts/permits.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { PoolSnapshot } from '../contracts/snapshot.ts';
 import { duration, plural } from '../foundation/words.ts';
-import type { Failure } from './governor.ts';
+import { BACKOFF_CAP_MS, type Failure } from './governor.ts';
 import type { Household, Settings } from './household.ts';
+import { State } from './states.ts';
 
 /** What the connections are doing, in a few words: `5/5 lent, 2 more waiting, oldest lease held 1.2 s`. */
 export function standing(s: PoolSnapshot): string {
@@ -30,7 +31,7 @@ export function standing(s: PoolSnapshot): string {
 }
 
 /** How the limit that is shared with others stands: `6 of 6 permits of the threads budget taken, 2 of them here, shared by 4 pools`. */
-function shared({ kind, limit, used, held, members }: BudgetFigures): string {
+export function shared({ kind, limit, used, held, members }: BudgetFigures): string {
   const taken =
     used === undefined
       ? `${limit} permits of the ${kind} budget`
@@ -58,11 +59,11 @@ export interface TimeoutFacts {
 
 export function timeoutError(f: TimeoutFacts): PoolTimeoutError {
   const within = f.givenBackMs > 0 ? f.waitedMs : f.timeoutMs;
-  const what = f.timeoutMs === 0 ? 'none idle and ready' : `none within ${duration(within)}`;
+  const what = f.timeoutMs === 0 ? ': none idle and ready' : ` within ${duration(within)}`;
   if (f.explanation !== undefined) {
     return new PoolTimeoutError(withPgText(f.explanation.summary, PG_TIMEOUT_TEXT, f.pgManners), f, f.failure?.error);
   }
-  let text = `${f.snapshot.name}: no connection: ${what}; ${standing(f.snapshot)}`;
+  let text = `${f.snapshot.name}: no connection${what}; ${standing(f.snapshot)}`;
   if (f.snapshot.phase === 'paused') text += '; the pool is paused';
   if (f.failure !== undefined) {
     text += `; the last connect failed ${duration(f.now - f.failure.at)} ago: ${f.failure.error.message}`;
@@ -97,11 +98,19 @@ export function notOpenError(settings: Named, phase: Phase): PoolClosedError {
   return new PoolClosedError(`${settings.name} is not open yet (${phase}): wait for open() or ready() first`, phase);
 }
 
+/** The next attempt may be late by so much. */
+const SLACK_MS = 1_000;
+
 /** The last failed connect, if it is still going on or fell into the time waited. */
 export function relevantFailure<S extends Session>(house: Household<S>, since: number): Failure | undefined {
-  const { last } = house.governor;
-  if (last === undefined) return undefined;
-  return house.governor.refusing || last.at >= since ? last : undefined;
+  const { last, refusing } = house.governor;
+  if (last === undefined || last.at >= since) return last;
+  // It is going on as long as one attempt follows another. Where nobody wanted a connection for longer, it is past.
+  let triedAt = house.clock.now();
+  for (const { dialledAt, state } of house.slots) {
+    if (state === State.opening) triedAt = Math.min(triedAt, dialledAt);
+  }
+  return refusing && triedAt - last.at <= BACKOFF_CAP_MS + SLACK_MS ? last : undefined;
 }
 
 /** Creates errors without a stack: one made in a timer has no frame that tells anybody anything, and costs most of its time there. */

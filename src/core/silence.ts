@@ -171,12 +171,12 @@ export class Silence<S extends Session> {
   /** Outside `max`, and only as long as this takes. */
   async #throughProbe(others: readonly Inquiry[], boundMs: number): Promise<readonly Doing[] | undefined> {
     const house = this.#house;
-    const { steps, clock, driver, tasks } = house;
+    const { steps, clock, driver } = house;
     const until = clock.now() + boundMs;
     const abort = new AbortController();
     this.#probe = abort;
     if (!house.held) house.hold();
-    const dial = (): Promise<S> => tasks.detached(() => driver.open({ attempt: 1, signal: abort.signal }));
+    const dial = (): Promise<S> => driver.open({ attempt: 1, signal: abort.signal });
     const opened = await steps.step('probe', dial, boundMs, abort.signal);
     let doings: readonly Doing[] | undefined;
     if (opened.is === 'done') {

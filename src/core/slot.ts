@@ -25,6 +25,11 @@ export class Loan<S extends Session> {
   }
 }
 
+/** For whatever has to know whether one lease still has the connection, and may not keep that lease. */
+export interface Tenure {
+  over: boolean;
+}
+
 export class Slot<S extends Session> implements Linked<Slot<S>> {
   prev: Slot<S> | null = null;
   next: Slot<S> | null = null;
@@ -36,6 +41,8 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   /** Who holds it, while lent; when that has lasted, `loan` stands for it. */
   lease: Lease<S> | undefined = undefined;
   loan: Loan<S> | undefined = undefined;
+  /** Made when first asked for. */
+  tenure: Tenure | undefined = undefined;
   /** The asynchronous work in whose care it is, while opening, returning or being checked. */
   custody: Custody<S> | undefined = undefined;
   /** Ends a connect that nobody wants any longer. */
@@ -86,5 +93,9 @@ export class Slot<S extends Session> implements Linked<Slot<S>> {
   parted(): void {
     this.lease = undefined;
     this.loan = undefined;
+    if (this.tenure !== undefined) {
+      this.tenure.over = true;
+      this.tenure = undefined;
+    }
   }
 }

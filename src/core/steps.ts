@@ -2,6 +2,7 @@
 // bound and never throwing. A law refuses any other `await` in the core; the matrix suite takes its axes from here.
 
 import type { Clock } from '../contracts/clock.ts';
+import type { TaskContext } from '../contracts/task-context.ts';
 import { Alarm, type Deadlines, EXTENSIONS } from '../foundation/deadlines.ts';
 import { timeLeft } from '../foundation/time-left.ts';
 
@@ -41,15 +42,17 @@ export type Settled<T> = Exclude<Outcome<T>, { readonly is: 'late' }>;
 export class Stepper {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
+  readonly #tasks: TaskContext;
 
-  constructor(clock: Clock, deadlines: Deadlines) {
+  constructor(clock: Clock, deadlines: Deadlines, tasks: TaskContext) {
     this.#clock = clock;
     this.#deadlines = deadlines;
+    this.#tasks = tasks;
   }
 
   /**
    * Does `work` and tells how it went, after `boundMs` at the latest; at once as `late` when `signal` aborts. Never rejects,
-   * never throws.
+   * never throws. What is done for the pool is done in no borrower's context (DESIGN B17), whoever made it necessary.
    */
   step<T>(_name: StepName, work: () => T | PromiseLike<T>, boundMs: number, signal?: AbortSignal): Promise<Outcome<T>> {
     return new Promise((resolve) => {
@@ -73,7 +76,7 @@ export class Stepper {
       };
       let promised: T | PromiseLike<T>;
       try {
-        promised = work();
+        promised = this.#tasks.detached(work);
       } catch (error) {
         resolve({ is: 'failed', error });
         return;

@@ -2,7 +2,7 @@
 // were forgotten, and at tasks that wait for each other. Owns when something is said or done about them, and that it is said once; what a
 // jam is stands behind the port.
 
-import type { Jam, Party, Wait } from '../contracts/deadlocks.ts';
+import type { Party, Wait } from '../contracts/deadlocks.ts';
 import type { Session } from '../contracts/driver.ts';
 import { DeadlockError, LeaseError } from '../contracts/errors.ts';
 import type { Deadlock } from '../contracts/explain.ts';
@@ -28,6 +28,7 @@ export class Vigil<S extends Session> implements Party {
   readonly #forgotten: Forgotten<S>;
   readonly #looksForJams: boolean;
   #joined = false;
+  movedAt: number = -Infinity;
   #lookForJamAt = 0;
   /** Call sites, or leases, whose jam was reported. */
   readonly #warned = new Set<string | number>();
@@ -49,14 +50,23 @@ export class Vigil<S extends Session> implements Party {
     else loop.turned();
     const { first } = queue;
     if (book.count(State.lent) > 0) this.#lookAtLeases(now, first === null ? 0 : now - first.since);
-    if (!this.#looksForJams || first === null || book.count(State.lent) < house.max) return;
+    if (!this.#looksForJams || first === null || book.count(State.lent) < house.max) {
+      // A pool that is dropped without being closed must not be kept by the graph.
+      this.stop();
+      return;
+    }
     house.tasks.matters();
-    if (!this.#joined) this.#join();
+    this.#join();
     // What the sockets have to say after a block comes first.
     if (lateMs > LATE_MS || now < this.#lookForJamAt) return;
-    this.#lookForJamAt = now + settings.deadlockGraceMs / LOOKS;
+    const graceMs = settings.deadlockGraceMs;
+    this.#lookForJamAt = now + graceMs / LOOKS;
     const jam = house.deadlocks.look(this);
-    if (jam !== undefined && jam.forMs >= settings.deadlockGraceMs) this.#act(jam);
+    if (jam === undefined) return;
+    // While the loop did not turn nobody could have given anything back.
+    const leftMs = graceMs - jam.forMs + loop.read(now - jam.forMs, now).blockedMs;
+    if (leftMs <= 0) jam.victim.party.end(jam.victim.wait, jam);
+    else this.#lookForJamAt = now + leftMs;
   }
 
   /** Somebody was turned away for want of a connection: whoever sits on one has starved him. */
@@ -67,18 +77,20 @@ export class Vigil<S extends Session> implements Party {
   /** A lease came back; without a time: its connection was lost. */
   returned(lease: LeaseRecord, heldMs: number | undefined): void {
     if (!this.#forgetReport(lease.id) || heldMs === undefined) return;
-    this.#say(lease, 'OXBOW_LEASE_HELD', `came back after ${duration(heldMs)}`);
+    this.#say(lease, 'OXBOW_LEASE_HELD', `came back after ${duration(heldMs)}`, true);
   }
 
   /** The jam that this pool is part of, whether or not it has lasted. */
   jam(): Deadlock | undefined {
-    if (!this.#looksForJams) return undefined;
+    const { book, deadlocks, max } = this.#house;
+    if (!this.#looksForJams || book.count(State.lent) < max) return undefined;
     this.#join();
-    return this.#house.deadlocks.look(this);
+    return deadlocks.look(this);
   }
 
-  /** The pool has ended. */
+  /** The pool has ended, or nobody waits for it. */
   stop(): void {
+    if (!this.#joined) return;
     this.#house.deadlocks.leave(this);
     this.#joined = false;
   }
@@ -96,9 +108,14 @@ export class Vigil<S extends Session> implements Party {
     return true;
   }
 
+  get turnsAway(): boolean {
+    return this.#house.settings.nestedAcquire === 'detect';
+  }
+
   *loans(): Generator<{ task: LeaseRecord['task']; quietSince: number }> {
     for (const slot of this.#house.slots) {
-      if (slot.state === State.lent) yield { task: slot.record?.task, quietSince: quietSince(slot) };
+      // The lease's own, as long as there is one: a task of its own may begin long after the record was written.
+      if (slot.state === State.lent) yield { task: (slot.held ?? slot.record)?.task, quietSince: quietSince(slot) };
     }
   }
 
@@ -112,16 +129,23 @@ export class Vigil<S extends Session> implements Party {
     return this.#house.holders().map((holder) => ({ ...holder, pool: name }));
   }
 
-  fail(wait: Wait, deadlock: Deadlock): void {
+  end(wait: Wait, deadlock: Deadlock): void {
+    const waiter = wait as Waiter<S>;
+    // Its deadline has passed: it is out of the queue, and about to hear of that.
+    if (this.#house.leaving.includes(waiter)) return;
+    if (this.turnsAway) this.#fail(waiter, deadlock);
+    else this.#warn(waiter, deadlock);
+  }
+
+  #fail(waiter: Waiter<S>, deadlock: Deadlock): void {
     const house = this.#house;
     const { ledger, settings } = house;
-    const waiter = wait as Waiter<S>;
     const site = ledger.site(waiter);
+    this.movedAt = house.clock.now();
     house.turnOneAway(waiter, 'deadlock', () => {
       const snapshot = house.snapshot();
       const waitedMs = house.clock.now() - waiter.since;
-      const timeoutMs = waiter.request?.acquireTimeoutMs ?? settings.acquireTimeoutMs;
-      const explanation = house.explain({ waitedMs, timeoutMs, givenBackMs: 0 }, snapshot);
+      const explanation = house.explain({ waitedMs, timeoutMs: waitedMs, givenBackMs: 0, deadlock }, snapshot);
       const message = `${settings.name}: ${jamText(deadlock, site)}`;
       return withoutStack(() => new DeadlockError(message, { cycle: deadlock.cycle, site, snapshot, explanation }));
     });
@@ -133,24 +157,21 @@ export class Vigil<S extends Session> implements Party {
     this.#house.deadlocks.join(this);
   }
 
-  #act(jam: Jam): void {
-    const { party, wait } = jam.victim;
-    if (this.#house.settings.nestedAcquire === 'detect') {
-      party.fail(wait, jam);
-      return;
-    }
+  #warn(waiter: Waiter<S>, deadlock: Deadlock): void {
     const { ledger, reporter, settings } = this.#house;
-    const site = party === this ? ledger.site(wait as Waiter<S>) : undefined;
-    const once = site ?? jam.cycle[0]?.site ?? jam.cycle[0]?.id ?? 0;
+    const site = ledger.site(waiter);
+    const [first] = deadlock.cycle;
+    const once = site ?? first?.site ?? first?.id ?? 0;
     if (this.#warned.has(once)) return;
     this.#warned.add(once);
-    reporter.report({ code: 'OXBOW_PROBABLE_DEADLOCK', message: `${settings.name}: ${jamText(jam, site)}`, site });
+    const message = `${settings.name}: ${jamText(deadlock, site)}`;
+    reporter.report({ code: 'OXBOW_PROBABLE_DEADLOCK', message, site });
   }
 
   #lookAtLeases(now: number, starvedMs: number): void {
     const house = this.#house;
     const { borrowLimitMs, dev, leakAfterMs } = house.settings;
-    const starves = starvedMs >= Math.min(STARVES_MS, leakAfterMs);
+    const starves = starvedMs >= Math.min(STARVES_MS, leakAfterMs) && this.#needsReturns;
     for (const slot of house.slots) {
       const { record } = slot;
       if (slot.state !== State.lent || record === undefined) continue;
@@ -167,14 +188,21 @@ export class Vigil<S extends Session> implements Party {
     }
   }
 
+  /** Whoever waits is helped by a return and by nothing else: not paused, and no connect that fails is what keeps him waiting. */
+  get #needsReturns(): boolean {
+    const { book, governor, lending, max } = this.#house;
+    return lending && (book.count(State.lent) >= max || !governor.refusing);
+  }
+
   #reportLeak(slot: Slot<S>, record: LeaseRecord, idleMs: number): void {
     if (this.#reported.has(record.id)) return;
     this.#reported.add(record.id);
     this.#house.overdue = this.#reported.size;
-    const { counters, queue, clock } = this.#house;
+    const { counters, leaving, queue, clock } = this.#house;
     counters.leaksReported += 1;
     const { session } = slot;
-    const waiting = queue.length === 0 ? '' : ` while ${queue.length} wait`;
+    const count = queue.length + leaving.length;
+    const waiting = count === 0 ? '' : count === 1 ? ' while somebody waits' : ` while ${count} wait`;
     // What ran before belongs to another borrower.
     const ran = (session?.quietSince ?? -1) >= slot.lentAt && session?.lastStatement !== undefined;
     const last = ran ? `; it last ran: ${session?.lastStatement}` : '; it ran nothing';
@@ -196,12 +224,13 @@ export class Vigil<S extends Session> implements Party {
     this.#say(record, 'OXBOW_LEASE_HELD', text);
   }
 
-  #say(record: LeaseRecord, code: 'OXBOW_LEASE_HELD', text: string): void {
+  #say(record: LeaseRecord, code: 'OXBOW_LEASE_HELD', text: string, sequel = false): void {
     const { ledger, reporter, settings } = this.#house;
     const site = ledger.site(record);
     const label = record.label === undefined ? '' : ` (${record.label})`;
     const where = site === undefined ? '' : ` taken at ${site}`;
-    reporter.report({ code, message: `${settings.name}: lease ${record.id}${label}${where} ${text}`, site });
+    const message = `${settings.name}: lease ${record.id}${label}${where} ${text}`;
+    reporter.report({ code, message, site, ...(sequel ? { sequel } : {}) });
   }
 }
 

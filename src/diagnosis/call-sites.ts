@@ -43,6 +43,12 @@ function ownFolder(stack: string): string | undefined {
 
 /** The file and line of the first frame that is the user's: outside this package, and outside other packages if there is one. */
 export function siteOf(stack: string): string | undefined {
+  const { library, user } = placesIn(stack);
+  return user ?? library;
+}
+
+/** The first frame of the user's, and the first of another package's before that. */
+function placesIn(stack: string): { readonly library: string | undefined; readonly user: string | undefined } {
   let library: string | undefined;
   for (const line of stack.split('\n')) {
     const found = FRAME.exec(line);
@@ -50,10 +56,10 @@ export function siteOf(stack: string): string | undefined {
     const [, where = '', row = ''] = found;
     if (where.startsWith('node:') || (OWN !== undefined && where.startsWith(OWN))) continue;
     const site = `${shortened(path(where))}:${row}`;
-    if (!/[\\/]node_modules[\\/]/.test(where)) return site;
+    if (!/[\\/]node_modules[\\/]/.test(where)) return { library, user: site };
     library ??= site;
   }
-  return library;
+  return { library, user: undefined };
 }
 
 function path(where: string): string {
@@ -82,6 +88,31 @@ class Site {
   constructor(text: string) {
     this.text = text;
   }
+}
+
+/** A lease's two stacks: of the call that asked for it, and of the one that went on with it. */
+class Trail {
+  readonly asked: Error;
+  readonly served: Error;
+
+  constructor(asked: Error, served: Error) {
+    this.asked = asked;
+    this.served = served;
+  }
+
+  get site(): string | undefined {
+    const asked = placesIn(this.asked.stack ?? '');
+    return asked.user ?? placesIn(this.served.stack ?? '').user ?? asked.library;
+  }
+}
+
+/**
+ * To be called where whoever awaits a connection is about to go on with it. A library that asks in a `then()` of its own (Knex does) has no
+ * user on its stack yet; by now somebody awaits its promise, and V8 follows promises up to whoever that is. The other way round, a user who
+ * does not await is on the first stack only: so both are kept, and read when somebody asks.
+ */
+export function follow(record: Pick<LeaseRecord, 'origin'>): void {
+  if (record.origin instanceof Error) record.origin = new Trail(record.origin, capture());
 }
 
 export class CallSites implements Ledger {
@@ -113,6 +144,7 @@ export class CallSites implements Ledger {
 
   site({ origin }: Pick<LeaseRecord, 'origin'>): string | undefined {
     if (origin instanceof Site) return origin.text;
+    if (origin instanceof Trail) return origin.site;
     return origin instanceof Error ? siteOf(origin.stack ?? '') : undefined;
   }
 

@@ -42,7 +42,7 @@ export class Deadlocks implements DeadlockGraph {
       if (!stuck.has(party)) return undefined;
       if (struck) waiting = waitingIn(stuck);
     }
-    return jamOf(reachable(party, waiting), waiting);
+    return jamOf(knot(party, waiting), waiting);
   }
 }
 
@@ -76,6 +76,19 @@ function isStuck(party: Party, waiting: ReadonlyMap<Task, Waiting>): boolean {
   return true;
 }
 
+/**
+ * Of all that `party` waits for, the part that waits for nothing else: ending a wait elsewhere would free nobody in it, and whoever only
+ * waits for it is served once it moves.
+ */
+function knot(party: Party, waiting: ReadonlyMap<Task, Waiting>): Set<Party> {
+  let least = reachable(party, waiting);
+  for (const one of least) {
+    const from = reachable(one, waiting);
+    if (from.size < least.size) least = from;
+  }
+  return least;
+}
+
 /** `party`, and whatever its tasks wait for: another jam somewhere else is another matter. */
 function reachable(party: Party, waiting: ReadonlyMap<Task, Waiting>): Set<Party> {
   const found = new Set([party]);
@@ -92,6 +105,7 @@ function jamOf(parties: ReadonlySet<Party>, waiting: ReadonlyMap<Task, Waiting>)
   const holding = new Set<Task>();
   for (const party of parties) {
     const now = party.now();
+    forMs = Math.min(forMs, now - party.movedAt);
     for (const { task, quietSince } of party.loans()) {
       if (task === undefined) return undefined;
       holding.add(task);
@@ -103,14 +117,17 @@ function jamOf(parties: ReadonlySet<Party>, waiting: ReadonlyMap<Task, Waiting>)
   return { forMs, victim, cycle: [...parties].flatMap((party) => party.holders()) };
 }
 
-/** Of those who wait on behalf of a task that holds something; whoever else waits only stands in line. */
+/** Of those who wait on behalf of a task that holds something; whoever else waits only stands in line. Who may be turned away comes first. */
 function youngest(parties: ReadonlySet<Party>, holding: ReadonlySet<Task>): Jam['victim'] | undefined {
   let victim: Jam['victim'] | undefined;
   let ageMs = Infinity;
   for (const party of parties) {
     const now = party.now();
     for (const wait of party.waits()) {
-      if (now - wait.since > ageMs || !isOf(wait, holding)) continue;
+      if (!isOf(wait, holding)) continue;
+      const better = victim === undefined || (party.turnsAway && !victim.party.turnsAway);
+      const worse = victim !== undefined && !party.turnsAway && victim.party.turnsAway;
+      if (worse || (!better && now - wait.since > ageMs)) continue;
       victim = { party, wait };
       ageMs = now - wait.since;
     }

@@ -4,14 +4,15 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { LeaseRecord } from '../contracts/ledger.ts';
 import type { Task, TaskContext } from '../contracts/task-context.ts';
+import { detached } from '../foundation/system-clock.ts';
 
 /** A call of `use()` or `transaction()`. It holds no lease: whatever was begun inside, and goes on, keeps this. */
 export class Call implements Task {
-  readonly parent: Call | undefined;
+  parent: Call | undefined;
   /** Whose connection it has, to be compared. */
   readonly pool: object;
-  /** What the ledger noted of where its connection was taken. */
-  readonly origin: object | undefined;
+  /** What the ledger noted of where its connection was taken: a stack, which keeps its callers' timers, and those the calls before. */
+  origin: object | undefined;
   /** Its function has settled. */
   over = false;
 
@@ -19,6 +20,23 @@ export class Call implements Task {
     this.parent = parent;
     this.pool = pool;
     this.origin = origin;
+  }
+
+  /** Its function has settled. What was begun inside and goes on keeps this, and is to keep nothing more by it. */
+  end(): void {
+    this.over = true;
+    this.origin = undefined;
+    shorten(this);
+  }
+}
+
+/**
+ * Takes the calls that are over out of the line of ancestors: what goes on after its call and begins the next, and so on, must not become a
+ * chain without end.
+ */
+function shorten(call: Call | undefined): void {
+  for (let at = call; at !== undefined; at = at.parent) {
+    while (at.parent?.over === true) at.parent = at.parent.parent;
   }
 }
 
@@ -41,10 +59,8 @@ function matters(): void {
 /** What the function of a call runs in, or undefined if nobody follows. The lease is the task's. */
 export function beginCall(lease: LeaseRecord, pool: object): Call | undefined {
   if (store === undefined) return undefined;
-  let parent = store.getStore();
-  // What goes on after its call is over, and begins the next, must not become a chain without end.
-  while (parent?.over === true) parent = parent.parent;
-  const call = new Call(parent, pool, lease.origin);
+  const call = new Call(store.getStore(), pool, lease.origin);
+  shorten(call);
   lease.task = call;
   return call;
 }
@@ -54,12 +70,9 @@ export function inside<A, R>(call: Call, fn: (argument: A) => R, argument: A): R
   return store === undefined ? fn(argument) : store.run(call, fn, argument);
 }
 
-/** The call under way around here that has a connection of `pool`. */
-export function callWith(pool: object): Call | undefined {
-  for (let call = store?.getStore(); call !== undefined; call = call.parent) {
-    if (!call.over && call.pool === pool) return call;
-  }
-  return undefined;
+/** The calls around here, under way or not, innermost first. */
+export function* callsAround(): Generator<Call> {
+  for (let call = store?.getStore(); call !== undefined; call = call.parent) yield call;
 }
 
 /** The innermost call around here, under way or not. */
@@ -67,10 +80,9 @@ export function currentCall(): Call | undefined {
   return store?.getStore();
 }
 
-const own = new AsyncResource('OxbowPool');
-
 export const tasks: TaskContext = {
-  detached: (work) => own.runInAsyncScope(work),
+  detached,
+  bound: (work) => AsyncResource.bind(work),
   current: currentCall,
   holdsLease: () => {
     for (let call = currentCall(); call !== undefined; call = call.parent) if (!call.over) return true;

@@ -12,7 +12,7 @@ import type { Holder } from '../contracts/snapshot.ts';
 
 /** Idle for less than this a lease is at work: its borrower computes between two statements. */
 export const IDLE_MS = 1_000;
-/** A loop that was blocked for this part of the time waited is the reason. */
+/** What took this part of the time waited is the reason: a blocked loop, a process that stood still, a connect under way. */
 const MOST = 0.5;
 
 /** Whether `holder` has had no statement running for so long that it is doing something else. */
@@ -42,8 +42,12 @@ function isDeadlock({ deadlock, deadlockGraceMs, waitedMs }: Evidence): boolean 
 function whatStoppedTheProcess({ connects, loop, waitedMs }: Evidence): Verdict | undefined {
   // A server that says no has said so to a loop that turned; one that was not heard may have been kept waiting itself.
   if (connects.refusing && !isSilence(connects.failure?.error)) return undefined;
-  if (loop.frozen !== undefined && loop.frozen.agoMs <= waitedMs) return 'frozen';
+  if (stoodStill(loop.frozen, waitedMs)) return 'frozen';
   return waitedMs > 0 && loop.blockedMs >= waitedMs * MOST ? 'loop-blocked' : undefined;
+}
+
+function stoodStill(frozen: Evidence['loop']['frozen'], waitedMs: number): boolean {
+  return frozen !== undefined && frozen.agoMs <= waitedMs && frozen.forMs >= waitedMs * MOST;
 }
 
 /** A connect that ended for want of an answer. */
@@ -52,15 +56,24 @@ function isSilence(error: Error | undefined): boolean {
   return code === 'ETIMEDOUT' || /no answer within/.test(error?.message ?? '');
 }
 
-/** There is room for another connection, so that one could be made. */
-function whyNoneComes({ awaitsPermit, connects, snapshot }: Evidence): Verdict | undefined {
-  const { lent, max, opening, size } = snapshot;
-  if (size - opening >= max) return undefined;
+/** With room for another connection one could be made; and where nobody holds one, no borrower is to blame. */
+function whyNoneComes(evidence: Evidence): Verdict | undefined {
+  const { lent, max, opening, size } = evidence.snapshot;
+  const why = size - opening < max ? whyNoneIsMade(evidence) : undefined;
+  return why ?? (lent === 0 ? 'connecting-slowly' : undefined);
+}
+
+function whyNoneIsMade({ awaitsPermit, connects, snapshot, waitedMs }: Evidence): Verdict | undefined {
   if (connects.refusing) return connects.failure?.fault === 'full' ? 'server-full' : 'server-down';
-  if (awaitsPermit) return 'budget';
-  // What is on its way is what is waited for, unless most of those who could give one back are there already.
-  if (connects.underway > 0 && connects.underway >= max - lent) return 'connecting-slowly';
-  return lent === 0 ? 'connecting-slowly' : undefined;
+  if (awaitsPermit && !hasAllPermits(snapshot)) return 'budget';
+  // One that was begun a moment ago, in place of one that died, is not what was waited for.
+  const takesMs = Math.max(connects.oldestMs, connects.usualMs ?? 0);
+  return connects.underway > 0 && takesMs >= waitedMs * MOST ? 'connecting-slowly' : undefined;
+}
+
+/** Then the budget is to this pool what a smaller `max` would be. */
+function hasAllPermits({ budget }: Evidence['snapshot']): boolean {
+  return budget !== undefined && budget.held >= budget.limit;
 }
 
 function whatHoldersDo(evidence: Evidence): Verdict {

@@ -11,6 +11,8 @@ const BUSY = 0.1;
 interface Block {
   from: number;
   to: number;
+  /** Of the processor, meanwhile. */
+  usedMs: number;
 }
 
 /** What the loop was kept from, seen from a moment. */
@@ -39,19 +41,27 @@ export class LoopLog {
 
   /** A timer came `lateMs` too late. Several that were kept up by one block are one block. */
   late(lateMs: number, now: number): void {
-    const from = now - lateMs;
+    const block = this.#blockFrom(now - lateMs, now);
+    const then = this.#cpuThen;
+    this.#cpuThen = this.#cpu();
+    // What the first of those timers saw of it none of the others will see.
+    if (then === undefined || this.#cpuThen === undefined) block.usedMs = 0;
+    else block.usedMs += this.#cpuThen - then;
+    const forMs = block.to - block.from;
+    if (forMs >= STOPPED_MS && block.usedMs < forMs * BUSY) this.#frozen = { forMs, until: now };
+  }
+
+  #blockFrom(from: number, now: number): Block {
     const last = this.#blocks.at(-1);
     if (last !== undefined && from <= last.to) {
       last.from = Math.min(last.from, from);
       last.to = now;
-    } else {
-      this.#blocks.push({ from, to: now });
-      if (this.#blocks.length > KEPT) this.#blocks.shift();
+      return last;
     }
-    const then = this.#cpuThen;
-    this.#cpuThen = this.#cpu();
-    const usedMs = then === undefined || this.#cpuThen === undefined ? 0 : this.#cpuThen - then;
-    if (lateMs >= STOPPED_MS && usedMs < lateMs * BUSY) this.#frozen = { forMs: lateMs, until: now };
+    const block: Block = { from, to: now, usedMs: 0 };
+    this.#blocks.push(block);
+    if (this.#blocks.length > KEPT) this.#blocks.shift();
+    return block;
   }
 
   /** The wall clock went on by `ms` more than the monotonic one: the machine slept. */

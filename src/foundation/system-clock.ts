@@ -5,6 +5,7 @@ import { AsyncResource } from 'node:async_hooks';
 import process, { hrtime } from 'node:process';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Clock, Timer } from '../contracts/clock.ts';
+import { unowned } from './unowned.ts';
 
 /**
  * Jest brings a copy of `process`, in which fake timers may have replaced `hrtime` before this file is loaded: it would stand still, and
@@ -25,7 +26,12 @@ const chance = Math.random.bind(Math);
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** Timers belong to the pool, not to the request in which they happened to be made. */
-const ownContext = new AsyncResource('OxbowClock');
+const ownContext = unowned(new AsyncResource('OxbowClock'));
+
+/** Runs `work` in the context of nobody's request. */
+export function detached<T>(work: () => T): T {
+  return ownContext.runInAsyncScope(work);
+}
 
 class SystemTimer implements Timer {
   #handle: NodeJS.Timeout | undefined;
@@ -57,12 +63,18 @@ class SystemTimer implements Timer {
   }
 }
 
-const usage = typeof machine.cpuUsage === 'function' ? machine.cpuUsage : undefined;
+let usage = typeof machine.cpuUsage === 'function' ? machine.cpuUsage : undefined;
 
 function cpu(): number | undefined {
   if (usage === undefined) return undefined;
-  const { user, system } = Reflect.apply(usage, machine, []);
-  return (user + system) / 1e3;
+  try {
+    const { user, system } = Reflect.apply(usage, machine, []);
+    return (user + system) / 1e3;
+  } catch {
+    // Cloudflare's runtime has it, and throws that it is not implemented.
+    usage = undefined;
+    return undefined;
+  }
 }
 
 /** Time as the machine knows it. */

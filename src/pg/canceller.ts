@@ -1,8 +1,10 @@
 // Brings what runs on one session to its end (DESIGN B8, B12). Owns the fence: while a cancel request is on its way nothing is begun on the
 // session, nobody takes it for idle, and it hits the statement that is meant and no other.
 
+import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import type { Clock } from '../contracts/clock.ts';
+import { detached } from '../foundation/system-clock.ts';
 import { type CancelTarget, sendCancel } from './cancel.ts';
 import type { Exchange } from './exchange.ts';
 import type { Outstanding } from './outstanding.ts';
@@ -73,14 +75,17 @@ export class Canceller {
    */
   whenSettled(begin: () => void): void {
     if (this.settling === undefined || this.#outstanding.holding) begin();
-    else this.#whenSettled.push(begin);
+    else this.#whenSettled.push(AsyncResource.bind(begin));
   }
 
   #settleBy(work: () => Promise<boolean>): Promise<boolean> {
-    this.settling = work().finally(() => {
-      this.settling = undefined;
-      for (const begin of this.#whenSettled.splice(0)) begin();
-    });
+    // Its sockets and timers are of no request.
+    this.settling = detached(() =>
+      work().finally(() => {
+        this.settling = undefined;
+        for (const begin of this.#whenSettled.splice(0)) begin();
+      }),
+    );
     return this.settling;
   }
 

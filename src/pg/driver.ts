@@ -9,7 +9,9 @@ import type { Driver, Fault, OpenAttempt } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
 import { classify, legible } from './classify.ts';
 import type { Sentences } from './condemn.ts';
+import type { Hearer } from './hearer.ts';
 import { backendOf, isPooled, type PoolerOption, type Tell, TransactionPooler, whatCannotWork } from './pooler.ts';
+import { Secrets } from './secrets.ts';
 import { PgSession } from './session.ts';
 import { type ClientClass, internals, isPgClient, type PgConnection } from './shapes.ts';
 import { destroyed } from './socket-end.ts';
@@ -48,6 +50,8 @@ export interface PgDriverOptions {
   readonly speaker?: 'auto' | 'pg' | undefined;
   /** Is told why pg speaks where the codec was to. */
   readonly tellSpeaker?: ((text: string) => void) | undefined;
+  /** Who hears of each query that the codec speaks. */
+  readonly hearer?: Hearer | undefined;
   /** Default false: nothing is prepared by itself. */
   readonly prepare?: Prepare | undefined;
   /** The connection string was given as nothing: "undefined", "empty". */
@@ -65,13 +69,16 @@ export class PgDriver implements Driver<PgSession> {
   readonly #speakers: Speakers;
   /** Whether there is a pooler at each place that was ever connected to. */
   readonly #pooled: Map<string, boolean>;
+  readonly #secrets = new Secrets();
   #toldOfPooler = false;
 
   constructor(options: PgDriverOptions) {
     this.#options = options;
+    this.#secrets.learn(options.config);
     this.#pooled = options.pooled ?? new Map();
     this.#memory = options.reset === 'tracked' ? new TraceMemory() : undefined;
-    this.#speakers = new Speakers(options.speaker ?? 'pg', options.prepare ?? false, options.tellSpeaker);
+    const { speaker = 'pg', prepare = false, tellSpeaker, hearer } = options;
+    this.#speakers = new Speakers(speaker, prepare, tellSpeaker, hearer);
     this.#transactions = new TransactionPooler((message) => options.tell?.(message));
   }
 
@@ -80,10 +87,21 @@ export class PgDriver implements Driver<PgSession> {
     return this.#speakers;
   }
 
+  /** What went wrong shows no secret, whoever said it. */
   async open(attempt: OpenAttempt): Promise<PgSession> {
+    try {
+      return await this.#open(attempt);
+    } catch (error) {
+      this.#secrets.scrub(error);
+      throw error;
+    }
+  }
+
+  async #open(attempt: OpenAttempt): Promise<PgSession> {
     const { Client } = this.#options;
     const config = await step('settings', this.#settings());
     attempt.signal.throwIfAborted();
+    this.#secrets.learn(config);
     let client: pg.Client;
     try {
       client = new Client(config);
@@ -93,9 +111,12 @@ export class PgDriver implements Driver<PgSession> {
     // Without the socket a session could neither be watched nor cut.
     if (!isPgClient(client)) throw new OptionError('Client', Client, "pg's Client, or a class that extends it");
     // For ever: an error without a listener would end the process, lent or idle.
-    client.on('error', () => {});
+    client.on('error', (error) => this.#secrets.scrub(error));
     if (config.stream === undefined) this.#speakers.furnish(client);
-    this.target = `${client.host}:${client.port}/${client.database ?? ''}`;
+    // From wherever pg has it.
+    const { host, port, user, database, password } = client;
+    this.#secrets.learn({ host, user, database, password });
+    this.target = this.#secrets.text(`${host}:${port}/${database ?? ''}`);
     const { connection } = internals(client);
     const giveUp = (): void => {
       connection.stream.destroy();
@@ -127,7 +148,10 @@ export class PgDriver implements Driver<PgSession> {
     const { spoken } = this.#speakers;
     const speaking = this.#speakers.of(client, backend === null);
     const given = { clock, deadline, queryTimeoutMs, returnTimeoutMs, pool: name, condemn };
-    return new PgSession(client, { ...given, parameters, tracks, watch, backend, stream, speaking, spoken });
+    const session = new PgSession(client, { ...given, parameters, tracks, watch, backend, stream, speaking, spoken });
+    // Ahead of everybody who is told.
+    internals(client).connection.prependListener('errorMessage', (message) => this.#secrets.scrub(message));
+    return session;
   }
 
   /** The server's process behind the session; undefined: as its key says; null: behind a transaction pooler there is none to name. */
@@ -174,7 +198,14 @@ export class PgDriver implements Driver<PgSession> {
   #withPassword(config: pg.ClientConfig): pg.ClientConfig {
     const { password } = config;
     if (typeof password !== 'function') return config;
-    const asked = (...args: []): Promise<string> => this.#ask('password', () => password(...args));
+    const asked = async (...args: []): Promise<string> => {
+      const given = await step(
+        'settings',
+        this.#ask('password', () => password(...args)),
+      );
+      this.#secrets.learn({ ...config, password: given });
+      return given;
+    };
     return { ...config, password: asked };
   }
 

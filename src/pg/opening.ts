@@ -15,17 +15,17 @@ export class Opening {
   state: 'wanted' | 'sent' | 'begun' | 'failed' = 'wanted';
   /** Why it failed. */
   error: Error | undefined;
-  readonly #holds: () => boolean;
+  readonly #tenure: { readonly over: boolean };
 
-  /** `holds`: whether who wanted it still has the connection. */
-  constructor(beginning: Beginning, holds: () => boolean) {
+  /** `tenure`: of who wanted it. No function, which would keep the lease as long as the session keeps this. */
+  constructor(beginning: Beginning, tenure: { readonly over: boolean }) {
     this.beginning = beginning;
-    this.#holds = holds;
+    this.#tenure = tenure;
   }
 
   /** It is of no interest to whoever has the connection now. */
   get obsolete(): boolean {
-    return this.state === 'begun' || !this.#holds();
+    return this.state === 'begun' || this.#tenure.over;
   }
 
   /** Puts it ahead of a statement; returns for how many words of completion the server is to be heard first. */

@@ -18,14 +18,12 @@ import { Outstanding } from './outstanding.ts';
 import { deadlineBy } from './plain-deadline.ts';
 import type { PgSessionParts } from './session-parts.ts';
 import { internals, type PgConnection, type PgInternals } from './shapes.ts';
+import { shownText } from './shown-text.ts';
 import { destroyed, endWithServer } from './socket-end.ts';
 import { Speaker, type Spoken } from './speaker.ts';
 import { step } from './steps.ts';
 import type { Tracks } from './tracks.ts';
 import { roleOf, Verdict } from './verdict.ts';
-
-/** Statements are kept for reports only: this much of them. */
-const STATEMENT_CHARS = 200;
 
 const STATUS: Record<string, SessionStatus> = { I: 'idle', T: 'transaction', E: 'failed' };
 
@@ -144,8 +142,7 @@ export class PgSession implements Session {
   }
 
   get lastStatement(): string | undefined {
-    const text = this.#statement?.replaceAll(/\s+/g, ' ').trim();
-    return text === undefined || text.length <= STATEMENT_CHARS ? text : `${text.slice(0, STATEMENT_CHARS)}…`;
+    return this.#statement === undefined ? undefined : shownText(this.#statement);
   }
 
   get cancelling(): boolean {

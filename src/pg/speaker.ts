@@ -7,6 +7,7 @@ import { type Asked, asking } from './asked.ts';
 import type { Codec } from './codec.ts';
 import { type Answer, CodecQuery } from './codec-query.ts';
 import { declaresReadOnly, type ReadOnly } from './condemn.ts';
+import type { Hearer } from './hearer.ts';
 import type { PgParts } from './known-pg.ts';
 import type { NamedStatements } from './named-statements.ts';
 import type { Opening } from './opening.ts';
@@ -31,6 +32,7 @@ export interface Speaking {
   /** False where a name may reach a server that does not know it. */
   readonly prepares: boolean;
   readonly spoken: Spoken;
+  readonly hearer?: Hearer | undefined;
 }
 
 export class Speaker {
@@ -111,8 +113,17 @@ export class Speaker {
     if (asked === undefined || !this.#codec.free) return false;
     if (opening !== undefined && asked.text.ruled) return false;
     spoken.byCodec += 1;
-    this.#send(asked, atRest === 'idle', opening, answer, atRest === 'failed');
+    const { hearer } = this.#speaking;
+    if (hearer?.wanted === true) this.#sendHeard(hearer, asked, atRest, opening, answer);
+    else this.#send(asked, atRest === 'idle', opening, answer, atRest === 'failed');
     return true;
+  }
+
+  /** Apart: what is captured here is on the heap, and hardly any query needs it. */
+  #sendHeard(hearer: Hearer, asked: Asked, atRest: SessionStatus, opening: Opening | undefined, answer: Answer): void {
+    hearer.hears(asked.text.text, this.#inside, answer, (told) => {
+      this.#send(asked, atRest === 'idle', opening, told, atRest === 'failed');
+    });
   }
 
   /** pg is about to begin what is queued. What begins the transaction goes ahead; where that has failed nothing goes at all. */

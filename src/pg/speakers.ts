@@ -4,6 +4,7 @@
 import { Socket } from 'node:net';
 import type pg from 'pg';
 import { Codec } from './codec.ts';
+import type { Hearer } from './hearer.ts';
 import { type PgParts, recognise } from './known-pg.ts';
 import { leanSocket } from './lean-socket.ts';
 import { Outgoing } from './outgoing.ts';
@@ -18,13 +19,15 @@ export class Speakers {
   /** The codec may speak where it can. */
   readonly #asked: boolean;
   readonly #tell: ((text: string) => void) | undefined;
+  readonly #hearer: Hearer | undefined;
   /** Why pg speaks on the connection that was opened last; undefined: the codec does. Null: none was opened. */
   #why: string | undefined | null = null;
   /** That connection's client; whoever has lost it does not keep it. */
   #latest: WeakRef<pg.Client> | undefined;
 
-  /** `tell` is told when it turns out that the codec cannot speak, and why. */
-  constructor(wanted: 'auto' | 'pg', prepare: Prepare, tell?: (text: string) => void) {
+  /** `tell` is told when it turns out that the codec cannot speak, and why; `hearer` of each query that it speaks. */
+  constructor(wanted: 'auto' | 'pg', prepare: Prepare, tell?: (text: string) => void, hearer?: Hearer) {
+    this.#hearer = hearer;
     this.#texts = new Texts(prepare);
     this.#tell = tell;
     if (wanted === 'pg') this.#why = 'the option "speaker" says so';
@@ -74,8 +77,8 @@ export class Speakers {
       if (why !== undefined) this.#tell?.(`pg speaks for queries, not the codec: ${why}`);
     }
     if ('why' in found || why !== undefined) return undefined;
-    const [out, texts, spoken] = [this.#out, this.#texts, this.spoken];
-    return { parts: found.parts, out, texts, spoken, prepares: !behindTransactionPooler };
+    const [out, texts, spoken, hearer] = [this.#out, this.#texts, this.spoken, this.#hearer];
+    return { parts: found.parts, out, texts, spoken, hearer, prepares: !behindTransactionPooler };
   }
 }
 

@@ -8,11 +8,11 @@ import type { PoolLease } from './lease.ts';
 export type Release = (reason?: Error | boolean | null) => void;
 
 /** Puts the release of this checkout on the client, as pg does; and so the client keeps its lease. */
-export function checkOut(lease: PoolLease): { client: pg.PoolClient; release: Release } {
+export function checkOut(lease: PoolLease): { lease: PoolLease; client: pg.PoolClient; release: Release } {
   const release: Release = (reason) => {
     if (lease.released) throw new LeaseError('LEASE_RELEASED', `${lease.fault?.message ?? ''}; ${PG_RELEASED_TEXT}`);
     lease.release(reason);
   };
   const client = Object.assign(lease.session.client, { release }) as pg.PoolClient;
-  return { client, release };
+  return { lease, client, release };
 }

@@ -1,5 +1,5 @@
-// What happens in a pool, line by line, for whoever sets NODE_DEBUG=oxbow and has no logger. Owns the text of those lines; nothing is
-// paid for it otherwise.
+// What happens in a pool, line by line, for whoever sets NODE_DEBUG=oxbow. Owns the text of those lines on stderr, where there is no logger;
+// nothing is paid for it otherwise.
 
 import { debuglog } from 'node:util';
 import type { Observer } from '../contracts/events.ts';
@@ -8,19 +8,20 @@ import { bindsIo } from '../sharing/io-context.ts';
 
 const log = debuglog('oxbow');
 /** Cloudflare's `debuglog` is always enabled and writes whatever it is given. */
-const enabled = log.enabled && (!bindsIo || /(^|,)\s*(oxbow|\*)/i.test(process.env.NODE_DEBUG ?? ''));
+export const debugAsked: boolean =
+  log.enabled && (!bindsIo || /(^|,)\s*(oxbow|\*)/i.test(process.env.NODE_DEBUG ?? ''));
 
 /** Tells single lines that are for developers: to the logger's `debug`, or to stderr if somebody asked for that. */
 export function debugLine(pool: string, logger: Logger | undefined): (text: string) => void {
   return (text) => {
     if (logger !== undefined) logger.debug({ pool }, `${pool}: ${text}`);
-    else if (enabled) log('%s', `${pool}: ${text}`);
+    else if (debugAsked) log('%s', `${pool}: ${text}`);
   };
 }
 
 /** An observer of `events` that writes each of them to stderr, or nothing if nobody asked for that. */
 export function debugObserver(pool: string, events: readonly string[]): Partial<Observer> | undefined {
-  if (!enabled) return undefined;
+  if (!debugAsked) return undefined;
   const tell = (event: string, facts: object): void => {
     const text = Object.entries(facts).map(
       ([key, value]) => `${key}=${value instanceof Error ? value.message : value}`,

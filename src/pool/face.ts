@@ -3,6 +3,7 @@
 
 import type pg from 'pg';
 import { OptionError } from '../contracts/errors.ts';
+import { follow } from '../diagnosis/call-sites.ts';
 import { checkOut, type Release } from './checkout.ts';
 import type { PoolLease } from './lease.ts';
 import { isSubmittable, type QueryArguments } from './query.ts';
@@ -20,7 +21,13 @@ export function connect(
   callback: ConnectCallback | undefined,
 ): Promise<pg.PoolClient> | undefined {
   const checkedOut = acquired.then(checkOut);
-  if (callback === undefined) return checkedOut.then(({ client }) => client);
+  if (callback === undefined) {
+    // The last promise of ours: what is done here is done in the name of whoever awaits it.
+    return checkedOut.then(({ lease, client }) => {
+      follow(lease);
+      return client;
+    });
+  }
   return answer(
     checkedOut,
     ({ client, release }: { client: pg.PoolClient; release: Release }) =>

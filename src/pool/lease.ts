@@ -5,11 +5,13 @@ import type pg from 'pg';
 import { type Lease as CoreLease, type LeaseClass, leaseClass } from '../core/lease.ts';
 import { beginCall, inside } from '../diagnosis/tasks.ts';
 import type { PgSession } from '../pg/session.ts';
+import { releases, transactions } from '../telemetry/channels.ts';
 import { query as answered, isPromised, type QueryCallback } from './face.ts';
 import { ask } from './lease-query.ts';
+import { tellReleased, tellTransaction } from './publisher.ts';
 import { isSubmittable, type QueryOptions } from './query.ts';
 import type { TransactionOptions } from './requests.ts';
-import { inTransaction, planOf, type Transaction } from './transaction.ts';
+import { inTransaction, type Plan, planOf, type Transaction } from './transaction.ts';
 
 type Query = pg.Client['query'];
 
@@ -58,16 +60,8 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   },
 
   async transaction<T>(fn: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
-    const plan = planOf(options);
-    // Inside use() or transaction() it is part of that task.
-    const call = this.task === undefined ? beginCall(this, this) : undefined;
-    if (call === undefined) return inTransaction(this, this.session.clock, plan, fn);
-    try {
-      return await inTransaction(this, this.session.clock, plan, (tx) => inside(call, fn, tx));
-    } finally {
-      call.over = true;
-      this.task = undefined;
-    }
+    if (transactions.hasSubscribers) return heardTransaction(this, fn, options);
+    return asTask(this, planOf(options), fn);
   },
 
   /** Releases, unless that was done, and resolves when the connection is clean again or gone. */
@@ -77,9 +71,50 @@ const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   },
 };
 
+/** Told once it has gone well: a second one throws. */
+function heardRelease(
+  lease: PoolLease,
+  release: PoolLease['release'],
+  reason: Error | boolean | null | undefined,
+): void {
+  const { session } = lease;
+  release.call(lease, reason);
+  tellReleased(lease, session, reason);
+}
+
+/** Inside `use()` or `transaction()` it is part of that task; else it is one of its own. */
+async function asTask<T>(lease: PoolLease, plan: Plan, fn: (tx: Transaction) => T | Promise<T>): Promise<T> {
+  const call = lease.task === undefined ? beginCall(lease, lease.tenure) : undefined;
+  if (call === undefined) return inTransaction(lease, lease.session.clock, plan, fn);
+  try {
+    return await inTransaction(lease, lease.session.clock, plan, (tx) => inside(call, fn, tx));
+  } finally {
+    call.end();
+    lease.task = undefined;
+  }
+}
+
+function heardTransaction<T>(
+  lease: PoolLease,
+  fn: (tx: Transaction) => T | Promise<T>,
+  options: TransactionOptions | undefined,
+): Promise<T> {
+  const plan = planOf(options);
+  return tellTransaction(lease, options, () => asTask(lease, plan, fn));
+}
+
 /** A class of leases of its own, for a pool that puts yet more on them. */
 export function poolLeaseClass(): LeaseClass<PgSession, PoolLease> {
   const Class = leaseClass<PgSession>() as LeaseClass<PgSession, PoolLease>;
+  const { release } = Class.prototype as PoolLease;
+  Object.defineProperty(Class.prototype, 'release', {
+    value(this: PoolLease, reason?: Error | boolean | null): void {
+      if (releases.hasSubscribers) heardRelease(this, release, reason);
+      else release.call(this, reason);
+    },
+    configurable: true,
+    writable: true,
+  });
   for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(own))) {
     Object.defineProperty(Class.prototype, key, { ...property, enumerable: false });
   }

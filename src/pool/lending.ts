@@ -45,7 +45,7 @@ async function run<T>(lease: PoolLease, fn: Lent<T>, pool: object): Promise<T> {
   try {
     return await (call === undefined ? fn(lease) : inside(call, fn, lease));
   } finally {
-    if (call !== undefined) call.over = true;
+    call?.end();
     if (!lease.released) lease.release();
     await lease.whenReturned();
   }

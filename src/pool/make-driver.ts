@@ -5,6 +5,7 @@ import type { Clock } from '../contracts/clock.ts';
 import type { SetDeadline } from '../contracts/deadline.ts';
 import type { Driver } from '../contracts/driver.ts';
 import { PgDriver } from '../pg/driver.ts';
+import type { Hearer } from '../pg/hearer.ts';
 import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Speakers } from '../pg/speakers.ts';
@@ -16,6 +17,7 @@ export interface Making {
   readonly clock: Clock;
   readonly deadline: SetDeadline;
   readonly pooled: Map<string, boolean> | undefined;
+  readonly hearer: Hearer;
   /** What is to be said about a pooler. */
   readonly tell: (message: string) => void;
 }
@@ -23,7 +25,7 @@ export interface Making {
 /** The driver, and who speaks on its connections where that is known. */
 export function makeDriver(
   { options, client, driving, settings }: PoolSettings,
-  { Client, clock, deadline, pooled, tell }: Making,
+  { Client, clock, deadline, pooled, hearer, tell }: Making,
 ): { readonly driver: Driver<PgSession>; readonly speakers: Speakers | undefined } {
   if (options.driver !== undefined) return { driver: options.driver as Driver<PgSession>, speakers: undefined };
   const { connection, ...config } = client;
@@ -35,6 +37,7 @@ export function makeDriver(
     clock,
     deadline,
     pooled,
+    hearer,
     tellSpeaker: debugLine(settings.name, options.logger),
     tell,
   });

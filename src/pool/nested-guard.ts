@@ -3,28 +3,46 @@
 
 import { NestedAcquireError } from '../contracts/errors.ts';
 import { capture, siteOf } from '../diagnosis/call-sites.ts';
-import { callWith, currentCall, followTasks } from '../diagnosis/tasks.ts';
+import { callsAround, currentCall, followTasks } from '../diagnosis/tasks.ts';
 import * as face from './face.ts';
-import type { Lease } from './lease.ts';
+import type { PoolLease } from './lease.ts';
 
 /** What a guard protects. */
 export interface Guarded {
   readonly name: string;
-  acquire(...args: never[]): Promise<Lease>;
+  acquire(...args: never[]): Promise<unknown>;
 }
 
-/** Taken by hand inside a call, which is over before they matter to anybody. */
-const byHand = new WeakMap<
-  object,
-  { readonly lease: Lease & { readonly released?: boolean }; readonly origin: Error }[]
->();
+/** A lease that was taken by hand: of which pool, and where. */
+interface Taken {
+  readonly pool: object;
+  readonly origin: Error;
+}
+
+const taken = new WeakMap<object, Taken>();
+
+/** By the call in which they were taken. What is only listed here must not be kept by it. */
+const byHand = new WeakMap<object, WeakRef<PoolLease>[]>();
+/** … and by the tenure, which is what `lease.transaction()` on such a lease is a task of: that must not keep the lease either. */
+const byTenure = new WeakMap<object, WeakRef<PoolLease>>();
+
+function isOut(ref: WeakRef<PoolLease>): boolean {
+  return ref.deref()?.released === false;
+}
 
 /** Where the task around here has a connection of `pool`, if it has one. */
-function held(pool: object): { origin: object | undefined } | undefined {
-  const call = callWith(pool);
-  if (call !== undefined) return call;
-  const here = currentCall();
-  return here === undefined ? undefined : byHand.get(here)?.find(({ lease }) => lease.released !== true);
+function held(pool: object): { readonly origin: object | undefined } | undefined {
+  for (const call of callsAround()) {
+    if (!call.over && call.pool === pool) return call;
+    // `lease.transaction()` on a lease that was taken by hand: it stands for its pool.
+    const lent = taken.get(byTenure.get(call.pool)?.deref() ?? call);
+    if (!call.over && lent?.pool === pool) return lent;
+    for (const ref of byHand.get(call) ?? []) {
+      const found = isOut(ref) ? taken.get(ref.deref() ?? ref) : undefined;
+      if (found?.pool === pool) return found;
+    }
+  }
+  return undefined;
 }
 
 /** Sees to it that tasks are followed as far as the pool's options want that. `refused` is told of each error. */
@@ -59,12 +77,12 @@ function forbidNested(pool: Guarded, refused: (error: Error) => void): void {
     };
     Object.defineProperty(pool, name, { value, configurable: true, writable: true });
   };
-  const noted = (taken: Lease | undefined, origin: Error): void => {
+  const noted = (lease: PoolLease | undefined, origin: Error): void => {
+    if (lease === undefined) return;
+    taken.set(lease, { pool, origin });
+    byTenure.set(lease.tenure, new WeakRef(lease));
     const here = currentCall();
-    if (here === undefined || taken === undefined) return;
-    const list = byHand.get(here) ?? [];
-    list.push({ lease: taken, origin });
-    byHand.set(here, list);
+    if (here !== undefined) byHand.set(here, [...(byHand.get(here) ?? []).filter(isOut), new WeakRef(lease)]);
   };
   for (const name of ['use', 'transaction']) verb(name, (error) => Promise.reject(error));
   verb('connect', (error, [callback]) =>
@@ -74,18 +92,18 @@ function forbidNested(pool: Guarded, refused: (error: Error) => void): void {
     face.query(() => Promise.reject(error), text, values, callback as face.QueryCallback | undefined),
   );
   const own = Object.getPrototypeOf(pool);
-  const acquire = async (...args: unknown[]): Promise<Lease> => {
+  const acquire = async (...args: unknown[]): Promise<PoolLease> => {
     const error = fault();
     if (error !== undefined) throw error;
     const origin = capture();
-    const lease: Lease = await Reflect.apply(Reflect.get(own, 'acquire'), pool, args);
+    const lease: PoolLease = await Reflect.apply(Reflect.get(own, 'acquire'), pool, args);
     noted(lease, origin);
     return lease;
   };
-  const tryAcquire = (): Lease | undefined => {
+  const tryAcquire = (): PoolLease | undefined => {
     const error = fault();
     if (error !== undefined) throw error;
-    const lease: Lease | undefined = Reflect.apply(Reflect.get(own, 'tryAcquire'), pool, []);
+    const lease: PoolLease | undefined = Reflect.apply(Reflect.get(own, 'tryAcquire'), pool, []);
     noted(lease, capture());
     return lease;
   };

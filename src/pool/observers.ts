@@ -3,10 +3,12 @@
 
 import type { Session } from '../contracts/driver.ts';
 import { OptionError } from '../contracts/errors.ts';
-import { type EngineEvents, noEvents, type Observer } from '../contracts/events.ts';
+import type { EngineEvents, Observer } from '../contracts/events.ts';
 import type { RefusalReason, RetireReason, ReturnOutcome } from '../contracts/figures.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Report, Reporter } from '../contracts/reporter.ts';
+import { LEVELS } from '../telemetry/log-levels.ts';
+import type { Publisher } from './publisher.ts';
 
 /** Who is told of what happens to a session. */
 export interface ClientEvents {
@@ -19,7 +21,9 @@ export interface ClientEvents {
   closed(session: Session): void;
 }
 
-export const EVENTS: readonly string[] = [...Object.keys(noEvents).filter((name) => name !== 'released'), 'report'];
+export const EVENTS: readonly string[] = Object.keys(LEVELS);
+/** Those of each lend and return. */
+const TRAFFIC = ['waiting', 'lent', 'returned'] as const satisfies readonly EventName[];
 
 type EventName = keyof Observer;
 type Payload<N extends EventName> = Parameters<Observer[N]>[0];
@@ -28,6 +32,7 @@ export class Observers implements EngineEvents, Reporter {
   #list: readonly Partial<Observer>[] = [];
   readonly #reporter: Reporter;
   readonly #face: ClientEvents;
+  readonly #channels: Publisher;
   /** The pool's, for reports. */
   readonly #name: string;
   /** Told whether anybody listens. */
@@ -35,7 +40,8 @@ export class Observers implements EngineEvents, Reporter {
   onPhase: (to: Phase) => void = () => {};
 
   /** `face` tells the listeners of pg's events. */
-  constructor(reporter: Reporter, face: ClientEvents, name: string) {
+  constructor(reporter: Reporter, face: ClientEvents, channels: Publisher, name: string) {
+    this.#channels = channels;
     this.#reporter = reporter;
     this.#face = face;
     this.#name = name;
@@ -60,11 +66,13 @@ export class Observers implements EngineEvents, Reporter {
 
   /** Looks again whether anybody listens to the events of each lend and return. */
   listen(): void {
-    this.onListening(this.#list.length > 0 || this.#face.listening);
+    const traffic = this.#list.some((observer) => TRAFFIC.some((name) => observer[name] !== undefined));
+    this.onListening(traffic || this.#face.listening);
   }
 
   phase(from: Phase, to: Phase): void {
     this.onPhase(to);
+    this.#channels.phase(to);
     if (this.#list.length > 0) this.#tell('phase', { from, to });
   }
 
@@ -73,11 +81,13 @@ export class Observers implements EngineEvents, Reporter {
   }
 
   opened(id: number, ms: number, session: Session): void {
+    this.#channels.opened(session);
     if (this.#list.length > 0) this.#tell('opened', { id, ms, pid: session.pid ?? 0 });
     this.#face.opened(session);
   }
 
   openFailed(error: Error, attempt: number, retryInMs: number | undefined): void {
+    this.#channels.openFailed(error, attempt, retryInMs);
     if (this.#list.length === 0) return;
     this.#tell('openFailed', retryInMs === undefined ? { error, attempt } : { error, attempt, retryInMs });
   }
@@ -116,12 +126,19 @@ export class Observers implements EngineEvents, Reporter {
 
   closed(id: number, bySocketDestroyed: boolean, session: Session | undefined): void {
     if (this.#list.length > 0) this.#tell('closed', { id, bySocketDestroyed });
-    if (session !== undefined) this.#face.closed(session);
+    if (session === undefined) return;
+    this.#channels.closed(session);
+    this.#face.closed(session);
+  }
+
+  examined(outcome: 'kept' | 'replaced' | 'late', ms: number, session: Session): void {
+    this.#channels.examined(outcome, ms, session);
   }
 
   /** Observers see each report; the human sees it through the reporter behind. */
   report(report: Report): void {
     const { code, message, site } = report;
+    this.#channels.report(report);
     if (this.#list.length > 0) this.#tell('report', site === undefined ? { code, message } : { code, message, site });
     this.#reporter.report(report);
   }

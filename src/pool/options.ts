@@ -2,6 +2,7 @@
 // ranges are data elsewhere.
 
 import type pg from 'pg';
+import { OptionError } from '../contracts/errors.ts';
 import type { AllOptions, ResolvedOptions } from '../contracts/options.ts';
 import type { Phase } from '../contracts/phase.ts';
 import type { Reporter } from '../contracts/reporter.ts';
@@ -46,6 +47,11 @@ export function poolSettings(given: PoolOptions | string, personality: Personali
     foreignKeys: PG_KEYS,
     env: process.env,
   });
+  for (const key of ['host', 'port']) {
+    const value = client[key];
+    if (typeof value === 'string' && value.includes('://'))
+      throw new OptionError(key, value, `a ${key} alone; a connection string is given as "connectionString"`);
+  }
   pools += 1;
   const number = pools;
   const name = options.name ?? `pool-${number}`;

@@ -2,6 +2,7 @@
 // secret is seen by whoever prints them.
 
 import type pg from 'pg';
+import { Secrets } from '../pg/secrets.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Resolved } from './options.ts';
 
@@ -33,10 +34,14 @@ export function showServer(
   Client: ClientClass,
 ): void {
   let probe: pg.Client | undefined;
+  const secrets = new Secrets();
+  secrets.learn(client);
   const read = (part: (typeof PARTS)[number]): unknown => {
     try {
       probe ??= new Client(client as pg.ClientConfig);
-      return probe[part as 'host'];
+      const found: unknown = probe[part as 'host'];
+      // A password that was not encoded may have become a part of it.
+      return typeof found === 'string' && part !== 'password' ? secrets.text(found) : found;
     } catch {
       return undefined;
     }
@@ -57,13 +62,33 @@ export function showServer(
       },
     });
   }
-  if ('connectionString' in options) {
-    const value: unknown = Reflect.get(options, 'connectionString');
-    Object.defineProperty(options, 'connectionString', {
-      value,
-      enumerable: false,
-      configurable: true,
-      writable: true,
-    });
+  for (const key of Object.keys({ ...options, password: 1 })) {
+    if (SECRET.test(key) && Object.hasOwn(options, key) && client[key] !== undefined) hide(options, key, false);
   }
+  const { ssl } = options;
+  if (typeof ssl === 'object' && ssl !== null) options.ssl = veiled(ssl);
+}
+
+/** A slip for one of them, which pg passes over, holds the same secret. */
+const SECRET = /^connectionString$|pas+w|passphrase|pwd|secret|token/i;
+/** pg hides `key` alone. */
+const SECRET_IN_TLS: ReadonlySet<string> = new Set(['key', 'passphrase', 'pfx']);
+
+/** Whoever reads it by its name finds it; whoever prints all there is sees that there is something. */
+function hide(object: object, key: string, enumerable: boolean): void {
+  let value: unknown = Reflect.get(object, key);
+  const set = (other: unknown): void => {
+    value = other;
+  };
+  Object.defineProperty(object, key, { enumerable, configurable: true, get: () => value, set });
+}
+
+/** A copy: that of the user goes to each client as it is. */
+function veiled<T extends object>(ssl: T): T {
+  const names = Object.getOwnPropertyNames(ssl).filter((name) => SECRET_IN_TLS.has(name));
+  if (names.length === 0) return ssl;
+  const copy: T = Object.create(Object.getPrototypeOf(ssl), Object.getOwnPropertyDescriptors(ssl));
+  for (const name of names) hide(copy, name, Object.prototype.propertyIsEnumerable.call(ssl, name));
+  const shown = (): object => Object.fromEntries(Object.entries(copy).filter(([name]) => !SECRET_IN_TLS.has(name)));
+  return Object.defineProperty(copy, 'toJSON', { value: shown, configurable: true });
 }

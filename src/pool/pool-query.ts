@@ -4,11 +4,11 @@
 import type pg from 'pg';
 import type { Clock } from '../contracts/clock.ts';
 import { ConnectionLostError, LeaseError, StrayTransactionError } from '../contracts/errors.ts';
-import type { Engine } from '../core/engine.ts';
 import { Refusal, type Standing } from '../core/wait-queue.ts';
 import type { PgSession } from '../pg/session.ts';
 import { failureOf } from './failure.ts';
 import type { PoolLease } from './lease.ts';
+import type { Publisher } from './publisher.ts';
 import {
   isSubmittable,
   type Limits,
@@ -134,21 +134,21 @@ function areInert(values: unknown): boolean {
 }
 
 export class PoolQuery {
-  readonly #engine: Engine<PgSession, PoolLease>;
   readonly #clock: Clock;
   readonly #acquireTimeoutMs: number;
   readonly #queryTimeoutMs: number;
   readonly #codecSpeaks: () => boolean;
+  readonly #publisher: Pick<Publisher, 'acquire' | 'stand' | 'takeAtOnce'>;
 
-  /** `codecSpeaks`: whether it is likely to, on whatever connection comes next. */
+  /** `publisher` borrows. `codecSpeaks`: whether it is likely to, on whatever connection comes next. */
   constructor(
-    engine: Engine<PgSession, PoolLease>,
     clock: Clock,
     limits: { acquireTimeoutMs: number; queryTimeoutMs: number },
     codecSpeaks: () => boolean,
+    publisher: Pick<Publisher, 'acquire' | 'stand' | 'takeAtOnce'>,
   ) {
+    this.#publisher = publisher;
     this.#codecSpeaks = codecSpeaks;
-    this.#engine = engine;
     this.#clock = clock;
     this.#acquireTimeoutMs = limits.acquireTimeoutMs;
     this.#queryTimeoutMs = limits.queryTimeoutMs;
@@ -171,14 +171,14 @@ export class PoolQuery {
     // Whole milliseconds need no box on the heap.
     const plain = new PlainQuery(query, values, Math.floor(began));
     const answer = plain.answer(this.#instead);
-    const lease = this.#engine.takeAtOnce();
+    const lease = this.#publisher.takeAtOnce();
     if (lease !== undefined) return plain.lent(lease) ? answer : this.#byPg(plain, lease);
-    if (this.#codecSpeaks() && isInert(plain) && this.#engine.stand(plain)) return answer;
+    if (this.#codecSpeaks() && isInert(plain) && this.#publisher.stand(plain)) return answer;
     return this.#afterWaiting(plain, answer);
   }
 
   async #afterWaiting(plain: PlainQuery, answer: Promise<pg.QueryResult>): Promise<pg.QueryResult> {
-    const lease = await this.#engine.acquire();
+    const lease = await this.#publisher.acquire();
     // Awaited here: what fails at once would else be told before anybody listens, and lead to nobody.
     return plain.lent(lease) ? await answer : await this.#byPg(plain, lease);
   }
@@ -210,7 +210,7 @@ export class PoolQuery {
     for (let given = held; ; given = undefined) {
       const passedMs = this.#clock.now() - began;
       const acquireTimeoutMs = Math.max(0, Math.min(limits.timeoutMs, this.#acquireTimeoutMs) - passedMs);
-      const lease = given ?? (await this.#engine.acquire({ acquireTimeoutMs, signal: limits.signal }));
+      const lease = given ?? (await this.#publisher.acquire({ acquireTimeoutMs, signal: limits.signal }));
       try {
         return await this.#once(lease, args, limits, stray, began);
       } catch (error) {

@@ -18,18 +18,19 @@ import type { PgSession } from '../pg/session.ts';
 import type { ClientClass } from '../pg/shapes.ts';
 import type { Speakers } from '../pg/speakers.ts';
 import { checkFunction, checkRequest, faultIn } from './check-request.ts';
-import { debugObserver } from './debug-log.ts';
 import * as face from './face.ts';
 import { type Lease, PoolLease } from './lease.ts';
 import { lend } from './lending.ts';
+import { logObservers } from './log-observers.ts';
 import { makeDriver } from './make-driver.ts';
 import { watchNesting } from './nested-guard.ts';
-import { EVENTS, Observers } from './observers.ts';
+import { Observers } from './observers.ts';
 import { type PoolOptions, poolSettings, type Resolved, resized } from './options.ts';
 import { PgEvents } from './pg-events.ts';
 import { logObserver } from './pg-hooks.ts';
 import { pgOptions, showServer } from './pg-options.ts';
 import { PoolQuery } from './pool-query.ts';
+import { Publisher } from './publisher.ts';
 import type { QueryOptions } from './query.ts';
 import { guardOf } from './request-guard.ts';
 import type {
@@ -70,6 +71,7 @@ export class Pool extends Base implements AsyncDisposable {
   readonly #observers: Observers;
   readonly #options: Resolved;
   readonly #personality: Personality;
+  readonly #publisher: Publisher;
   readonly #queries: PoolQuery;
   readonly #sharing: Sharing;
   readonly #speakers: Speakers | undefined;
@@ -83,7 +85,7 @@ export class Pool extends Base implements AsyncDisposable {
       Object.defineProperty(Pool.prototype, name, { value, configurable: true, writable: true });
     };
     method('connect', function connect(callback?: face.ConnectCallback) {
-      return face.connect(this.#engine.acquire(), callback);
+      return face.connect(this.#publisher.acquire(), callback);
     });
     method('query', function query(text: unknown, values?: unknown, callback?: face.QueryCallback) {
       const queries = this.#queries;
@@ -106,22 +108,24 @@ export class Pool extends Base implements AsyncDisposable {
     const clock: Clock = resolved.clock ?? systemClock;
     this.#options = resolved;
     this.#personality = new.target.personality;
+    this.#publisher = new Publisher(this, resolved.driver !== undefined || made.client.connection !== undefined);
     const guard = guardOf(options, this.name);
     const warnings = guard?.warnings ?? new Warnings(resolved.logger);
     const { driver, speakers } = makeDriver(made, {
       Client,
       clock,
       pooled: guard?.pooled,
+      hearer: this.#publisher,
       deadline: (ms, ring) => this.#engine.deadline(ms, ring),
       tell: (message) => this.#observers.report({ code: 'OXBOW_POOLER', message: `${this.name}: ${message}` }),
     });
     this.#speakers = speakers;
     const face = new PgEvents(this, warnings, this.name);
-    this.#observers = new Observers(warnings, face, this.name);
+    this.#observers = new Observers(warnings, face, this.#publisher, this.name);
     this.#observers.onPhase = made.enrol(this.#observers);
     this.#sharing = new Sharing(made, new.target.face, clock, () => this.#engine);
     Object.defineProperty(this, 0, { value: POOL_TRAP, enumerable: true });
-    this.#engine = new Engine<PgSession, PoolLease>({
+    const engine = new Engine<PgSession, PoolLease>({
       settings: made.settings,
       clock,
       driver,
@@ -134,12 +138,13 @@ export class Pool extends Base implements AsyncDisposable {
       },
       Lease: guard?.Lease ?? PoolLease,
     });
+    this.#engine = this.#publisher.attach(engine);
     this.#observers.onListening = (listening) => this.#engine.tellTraffic(listening);
-    this.#engine.tellTraffic(false);
     face.onChange = () => this.#observers.listen();
-    const debug = resolved.logger === undefined ? debugObserver(made.settings.name, EVENTS) : undefined;
-    for (const observer of [log, debug]) if (observer !== undefined) this.#observers.add(observer);
-    this.#queries = new PoolQuery(this.#engine, clock, resolved, () => speakers?.codec === true);
+    face.onChange();
+    const logged = logObservers(this.name, resolved.logger, (error) => driver.classify(error));
+    for (const observer of [log, ...logged]) if (observer !== undefined) this.#observers.add(observer);
+    this.#queries = new PoolQuery(clock, resolved, () => speakers?.codec === true, this.#publisher);
     guard?.watch?.(this);
     watchNesting(this, resolved, (error) => this.#engine.refused('nested', error));
   }
@@ -179,7 +184,7 @@ export class Pool extends Base implements AsyncDisposable {
 
   acquire(options?: AcquireOptions): Promise<Lease> {
     const fault = options === undefined ? undefined : faultIn('acquire', options);
-    return fault === undefined ? this.#engine.acquire(options) : Promise.reject(fault);
+    return fault === undefined ? this.#publisher.acquire(options) : Promise.reject(fault);
   }
 
   /** A connection if one is idle and needs no check; never waits, never opens the pool. */
@@ -206,7 +211,7 @@ export class Pool extends Base implements AsyncDisposable {
   }
 
   #lend<T>(fn: (lease: Lease) => T | Promise<T>, options: AcquireOptions | undefined): Promise<T> {
-    return lend(this, this.#engine.acquire(options), fn, options?.signal, this.#options.returnTimeoutMs);
+    return lend(this, this.#publisher.acquire(options), fn, options?.signal, this.#options.returnTimeoutMs);
   }
 
   // Operating
@@ -214,30 +219,29 @@ export class Pool extends Base implements AsyncDisposable {
   /** Changes the limits of a living pool. Idle connections above the new `max` close now, lent ones at their return. */
   resize(sizes: { min?: number; max?: number }): void {
     checkRequest('resize', sizes);
-    const { min, max } = resized(this.snapshot(), sizes);
-    this.#engine.resize(min, max);
-    Object.assign(this.options, { min, max });
+    const now = this.snapshot();
+    const asked = resized(now, sizes);
+    this.#engine.resize(asked.min, asked.max);
+    Object.assign(this.options, { min: asked.min, max: asked.max });
+    this.#publisher.resized(now, asked);
   }
 
   /** Every connection is made anew, the idle ones spread over `overMs` (0). Resolves when the last old one is gone. */
   replaceAll(options: { overMs?: number } = {}): Promise<void> {
     checkRequest('replaceAll', options);
-    const { overMs = 0 } = options;
-    return this.#engine.replaceAll(overMs);
+    return this.#engine.replaceAll(options.overMs ?? 0);
   }
 
   /** Tests the idle connections, one at a time, and replaces dead ones. */
   check(options: CheckOptions = {}): Promise<CheckReport> {
     checkRequest('check', options);
-    const { timeoutMs = Infinity } = options;
-    return this.#engine.check(timeoutMs);
+    return this.#engine.check(options.timeoutMs ?? Infinity);
   }
 
   /** Closes idle connections now until `to` (0) are left; resolves with how many. May go below `min` until the next use. */
   trim(options: { to?: number } = {}): Promise<number> {
     checkRequest('trim', options);
-    const { to = 0 } = options;
-    return this.#engine.trim(to);
+    return this.#engine.trim(options.to ?? 0);
   }
 
   /** Stops lending; resolves when nothing is lent. Borrowers wait (default) or are refused. */
@@ -323,8 +327,7 @@ export class Pool extends Base implements AsyncDisposable {
   }
 
   get ending(): boolean {
-    const { phase } = this;
-    return phase === 'closing' || phase === 'closed';
+    return this.phase === 'closing' || this.phase === 'closed';
   }
 
   /** pg's constructor assigns it. */

@@ -1,6 +1,7 @@
 // One query through a lease: its deadline, its abort signal, and what its failure means. Owns that a statement which was given up
 // is cancelled behind the caller's back; how that is done is the session's business.
 
+import { AsyncResource } from 'node:async_hooks';
 import type pg from 'pg';
 import { OptionError, QueryTimeoutError } from '../contracts/errors.ts';
 import { isSignal } from '../core/signals.ts';
@@ -237,7 +238,8 @@ function untimed(session: PgSession, query: unknown): string {
 /** pg gives no promise for these. They end when they call back or, those that know no callback, when their reply was read. */
 function submitted(session: PgSession, query: pg.Submittable & { callback?: Callback }): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
-    const { callback } = query;
+    // pg calls it where it reads the answer.
+    const callback = query.callback === undefined ? undefined : AsyncResource.bind(query.callback);
     query.callback = (error, result) => {
       callback?.(error, result);
       if (error) reject(error);

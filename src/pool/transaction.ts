@@ -252,7 +252,7 @@ async function once<T>(lease: PoolLease, plan: Plan, fn: (tx: Transaction) => T 
   // Where nothing is sent nobody else would say so.
   if (lease.fault !== undefined) throw lease.fault;
   const { session } = lease;
-  const opening = new Opening(plan, () => lease.fault === undefined);
+  const opening = new Opening(plan, lease.tenure);
   // A driver of somebody else's knows only statements.
   if (session.open?.(opening) !== true) {
     await lease.query(plan.begin);

@@ -21,7 +21,7 @@ export class Warnings implements Reporter {
     } catch {
       // Whoever reports is in the middle of something; what the logger could not take, the process is told.
     }
-    const once = `${code} ${site ?? ''}`;
+    const once = `${code} ${site ?? ''}${report.sequel === true ? ' sequel' : ''}`;
     if (this.#said.has(once)) return;
     this.#said.add(once);
     process.emitWarning(message, { type: 'OxbowWarning', code });

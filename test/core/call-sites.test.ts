@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { LeaseRecord } from '../../src/contracts/ledger.ts';
-import { CallSites, siteOf } from '../../src/diagnosis/call-sites.ts';
+import { CallSites, follow, siteOf } from '../../src/diagnosis/call-sites.ts';
 
 function notes(sites: CallSites, requests: number, now: number): number {
   return Array.from({ length: requests }, () => sites.asked(0, now)).filter((note) => note !== undefined).length;
@@ -67,4 +67,38 @@ test('a frame that names no file is passed over', () => {
   ]) {
     assert.equal(siteOf(`Error\n${frame}\n    at f (/srv/app/b.js:2:2)`), '/srv/app/b.js:2', frame);
   }
+});
+
+/** A lease whose note has these frames. */
+function noted(...frames: string[]): Pick<LeaseRecord, 'origin'> {
+  const origin = new Error();
+  origin.stack = ['Error', ...frames.map((frame) => `    at ${frame}`)].join('\n');
+  return { origin };
+}
+
+test('where only a library is on the stack of who asked, the site is where its promise is awaited', async () => {
+  const sites = new CallSites('always');
+  const lease = noted('f (/srv/app/node_modules/orm/index.js:3:4)');
+  const library = async (): Promise<void> => {
+    await Promise.resolve().then(() => follow(lease));
+  };
+  const user = async (): Promise<void> => {
+    await library();
+  };
+  assert.equal(sites.site(lease), '/srv/app/node_modules/orm/index.js:3');
+  await user();
+  assert.match(sites.site(lease) ?? '', /call-sites\.test\.[jt]s:\d+$/);
+  assert.equal(sites.site({ origin: sites.plain(lease) }), sites.site(lease), 'also in the form that is kept for long');
+});
+
+test('the user on the stack of who asked is named before whoever awaits him', () => {
+  const lease = noted('f (/srv/app/node_modules/orm/index.js:3:4)', 'report (/srv/app/report.js:88:13)');
+  follow(lease);
+  assert.equal(new CallSites('always').site(lease), '/srv/app/report.js:88');
+});
+
+test('what was not noted is not followed', () => {
+  const lease: Pick<LeaseRecord, 'origin'> = { origin: undefined };
+  follow(lease);
+  assert.equal(lease.origin, undefined);
 });

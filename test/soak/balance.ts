@@ -20,13 +20,20 @@ export function balance(o: Outcome): Equation[] {
           equation('', { 'most at once': sockets.peak }, '≤', { max: o.max }),
         ]),
     equation('sessions', { 'most at once, with a socket': sessions.mostLiving }, '≤', { max: o.max }),
-    ...(o.books === undefined ? [] : ourBooks(o.books)),
+    ...(o.books === undefined ? [] : ourBooks(o.books, o.reports)),
     equation('violations', counts(o.violations), '=', { '': 0 }),
   ];
 }
 
-function ourBooks({ connections: c, stats }: NonNullable<Outcome['books']>): Equation[] {
+function ourBooks(
+  { connections: c, stats, forgotten: f }: NonNullable<Outcome['books']>,
+  reports: Outcome['reports'],
+): Equation[] {
   return [
+    equation('leases', { forgotten: f.forgotten }, '=', { 'taken back': f.takenBack, lost: f.lost, out: f.out }),
+    equation('', { 'still out': f.out }, '=', { '': 0 }),
+    equation('', { reclaimed: stats.leasesReclaimed }, '=', { 'seen by observe()': f.takenBack }),
+    equation('', { reported: reports.OXBOW_LEASE_COLLECTED ?? 0 }, '=', { reclaimed: stats.leasesReclaimed }),
     equation('connections', { opened: c.opened }, '=', { ...counts(c.retired), lost: c.lost, open: c.open }),
     equation('', { attempts: c.attempts }, '=', { opened: c.opened, 'never opened': c.neverOpened }),
     equation('', { lent: c.lent }, '=', { returned: c.returned, 'lost while lent': c.lostWhileLent, out: c.stillLent }),

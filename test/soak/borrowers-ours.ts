@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isOxbowError } from '../../src/doors/index.ts';
 import { type Borrower, borrowing, type Ground, INSERT, mustBeFresh, quietly } from './borrowers.ts';
+import type { Chance } from './chance.ts';
 import { leased, type Oxbow } from './contestants/oxbow.ts';
-import { ABORTED, Violation } from './judge.ts';
+import { ABORTED, type Judge, Violation } from './judge.ts';
 
 function broken(what: string): Violation {
   return new Violation('a promise of the contract was broken', what);
@@ -215,6 +216,17 @@ export const OUR_BORROWERS: Readonly<Record<string, Borrower<Oxbow>>> = {
     },
   },
 
+  // Seldom: each keeps a connection from the others until it is found, a second or more later.
+  'forgets what it has': {
+    weight: 1,
+    good: false,
+    run: async ({ pool, judge, chance }) => {
+      if (!chance.happens(0.5)) await pool.pool.query('select 1');
+      else if (chance.happens(0.5)) await forgetsLease(pool, judge, chance);
+      else await forgetsTransaction(pool, judge);
+    },
+  },
+
   'asks for two at once on one connection': {
     weight: 2,
     good: false,
@@ -227,6 +239,35 @@ export const OUR_BORROWERS: Readonly<Record<string, Borrower<Oxbow>>> = {
       }),
   },
 };
+
+async function forgetsLease({ pool, forgotten }: Oxbow, judge: Judge, chance: Chance): Promise<void> {
+  const lease = await judge.acquire(undefined, () => pool.acquire({ label: 'forgotten' }));
+  try {
+    await lease.query('begin');
+    await lease.query(INSERT, [judge.forbiddenRow()]);
+    if (chance.happens(0.3)) quietly(lease.query('select pg_sleep(0.05)'));
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
+  if (!lease.signal.aborted) forgotten.forgot(lease.id);
+}
+
+/** Its function never settles, and nobody could make it. */
+function forgetsTransaction({ pool, forgotten }: Oxbow, judge: Judge): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const work = pool.transaction(
+      async (tx) => {
+        await tx.query(INSERT, [judge.forbiddenRow()]);
+        if (!tx.signal.aborted) forgotten.forgot(tx.id);
+        resolve();
+        await new Promise(() => {});
+      },
+      { label: 'forgotten' },
+    );
+    work.catch(reject);
+  });
+}
 
 /** What its own doing brings about ends the request in order. */
 async function tolerating(kinds: readonly string[], work: () => Promise<void>): Promise<void> {

@@ -9,6 +9,7 @@ import { SocketCount } from '../../demo/books/socket-count.ts';
 import type { PoolOptions, PoolStats } from '../../src/doors/index.ts';
 import { embeddedPostgres } from '../../src/doors/testing.ts';
 import { withClient } from '../../src/testing/embedded-client.ts';
+import { collect } from '../kit/gc.ts';
 import type { ContestantName, Manners, Reset, SpeakerName } from './arguments.ts';
 import { BORROWERS, type Borrower, mustBeFresh } from './borrowers.ts';
 import { OUR_BORROWERS } from './borrowers-ours.ts';
@@ -18,6 +19,7 @@ import { Oxbow } from './contestants/oxbow.ts';
 import { PgPool } from './contestants/pg-pool.ts';
 import { PostgresJs } from './contestants/postgres-js.ts';
 import { Faults } from './faults.ts';
+import type { ForgottenFigures } from './forgotten-book.ts';
 import { described, type Failure, Judge, type ViolationKind } from './judge.ts';
 import { Sampler } from './sampler.ts';
 import { Weather } from './weather.ts';
@@ -48,6 +50,8 @@ const CALM_AFTER_MS = 1_000;
 const ENDS_WITHIN_MS = 15_000;
 /** Between two requests of a task, on average. */
 const THINK_MS = 350;
+
+const COLLECT_EVERY_MS = 1_000;
 
 const TABLE = 'create table soak (id text primary key)';
 
@@ -97,7 +101,9 @@ export interface Outcome {
   readonly sessions: { readonly mostLiving: number; readonly mostLingering: number; readonly left: number };
   readonly max: number;
   /** Ours alone keeps books that can be compared. */
-  readonly books: { readonly connections: ConnectionFigures; readonly stats: PoolStats } | undefined;
+  readonly books:
+    | { readonly connections: ConnectionFigures; readonly stats: PoolStats; readonly forgotten: ForgottenFigures }
+    | undefined;
   readonly reports: Readonly<Record<string, number>>;
   readonly server: string;
 }
@@ -114,7 +120,8 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
     const sockets = new SocketCount();
     const options = { ...server.config, host: '127.0.0.1', port, application_name: applicationName };
     const pool = contestant(job, options, sockets);
-    const ours = pool instanceof Oxbow ? pool.pool : undefined;
+    const oxbow = pool instanceof Oxbow ? pool : undefined;
+    const ours = oxbow?.pool;
     const book = new ConnectionBook();
     const reports: Record<string, number> = {};
     ours?.observe(book);
@@ -142,6 +149,8 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
       () => say(`${judge.asked} asked, ${judge.served} served, ${faults.count} faults`),
       10_000,
     );
+    // What is forgotten is found by a collection that looks at old objects too; how soon one comes by itself is no matter of the pool's.
+    const collecting = setInterval(collect, COLLECT_EVERY_MS);
     const sampling = sampler.run();
     crowd.start();
     await faults.run(until);
@@ -162,6 +171,7 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
     sampler.stop();
     await sampling;
     await end(pool, judge);
+    clearInterval(collecting);
 
     const left = await new Sampler(server.config, wire, applicationName).left();
     const wireFigures = await wire.figures();
@@ -197,7 +207,11 @@ export async function soak(job: Job, say: (text: string) => void): Promise<Outco
       sockets: made && { made: made.made, gone: made.gone, peak: made.peak },
       sessions: { mostLiving: sampler.mostLiving, mostLingering: sampler.mostLingering, left },
       max: mayHave(job),
-      books: ours && { connections: book.figures(), stats: ours.stats() },
+      books: oxbow && {
+        connections: book.figures(),
+        stats: oxbow.pool.stats(),
+        forgotten: oxbow.forgotten.figures(),
+      },
       reports,
       server: server.version,
     };

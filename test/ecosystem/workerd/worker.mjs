@@ -76,6 +76,8 @@ const paths = {
 
   stand: (pool) => pool.stats(),
 
+  explain: (pool) => pool.explain(),
+
   /** The request ends, and what it borrowed with it. */
   async leak(pool) {
     await pool.acquire();

@@ -46,8 +46,10 @@ export class Stage {
     this.clock = new VirtualClock({ seed });
     this.#setAt = this.clock.now();
     this.driver = new ScriptedDriver(this.clock, script);
+    // Reports have a code; whatever else a logger is told is no report.
     const note = (about: object, message: string): void => {
-      this.said.push({ code: String(Reflect.get(about, 'code')), message });
+      const code: unknown = Reflect.get(about, 'code');
+      if (code !== undefined) this.said.push({ code: String(code), message });
     };
     this.pool = new Kind({
       dev: false,

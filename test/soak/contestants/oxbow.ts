@@ -1,7 +1,8 @@
 // Ours: leases by `acquire()`, raw clients by `connect()` with a promise and with a callback.
 
 import type pg from 'pg';
-import { isOxbowError, type Lease, Pool, type PoolOptions } from '../../../src/doors/index.ts';
+import { isOxbowError, type Lease, type Observer, Pool, type PoolOptions } from '../../../src/doors/index.ts';
+import { ForgottenBook } from '../forgotten-book.ts';
 import { ABORTED, type Failure } from '../judge.ts';
 import {
   type Ability,
@@ -36,6 +37,7 @@ export class Oxbow implements Contestant {
   ]);
   readonly wantsErrors = false;
   readonly pool: Pool;
+  readonly forgotten: ForgottenBook = new ForgottenBook();
 
   constructor(options: PoolOptions, limits: Limits) {
     this.pool = new Pool({
@@ -50,10 +52,14 @@ export class Oxbow implements Contestant {
       maxLifetimeMs: limits.maxLifetimeMs,
       maxUses: limits.maxUses,
       checkAfterIdleMs: 20,
+      nestedAcquire: 'detect',
+      callSites: true,
       // pg's name: raw clients get it too.
       query_timeout: limits.queryTimeoutMs,
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     });
+    this.pool.observe(this.forgotten);
+    this.pool.observe(watching());
   }
 
   async borrow(way: string, { timeoutMs, signal, label }: Asked): Promise<Borrowed> {
@@ -80,6 +86,27 @@ export class Oxbow implements Contestant {
   end(): Promise<unknown> {
     return this.pool.close({ drainMs: 5_000 });
   }
+}
+
+/** As somebody who counts everything: each event is looked at, and nothing is kept of it. */
+function watching(): Partial<Observer> {
+  const counts: Record<string, number> = {};
+  const count =
+    (name: string) =>
+    (about: object): void => {
+      counts[name] = (counts[name] ?? 0) + Object.keys(about).length;
+    };
+  return {
+    lent: count('lent'),
+    returned: count('returned'),
+    opening: count('opening'),
+    opened: count('opened'),
+    openFailed: count('openFailed'),
+    retired: count('retired'),
+    lost: count('lost'),
+    closed: count('closed'),
+    report: count('report'),
+  };
 }
 
 export function leased(lease: Lease): Borrowed {
