@@ -15,14 +15,15 @@ const LISTED = 5;
 const STATEMENT_CHARS = 200;
 
 /** What the connections are doing, in a few words: `5/5 lent, none running a query, 2 more waiting`. */
-function standing({ holders, snapshot: s }: Evidence): string {
+function standing({ holders, refused, snapshot: s }: Evidence): string {
   const parts = [`${s.lent}/${s.max} lent`];
   if (s.lent > 0) parts.push(running(holders));
   if (s.idle > 0) parts.push(`${s.idle} idle`);
   if (s.opening > 0) parts.push(`${s.opening} being opened`);
   if (s.returning > 0) parts.push(`${s.returning} returning or being checked`);
   if (s.closing > 0) parts.push(`${s.closing} being closed`);
-  if (s.waiting > 0) parts.push(`${s.waiting} more waiting`);
+  // Whoever asks is told how many wait ahead of all this.
+  if (refused && s.waiting > 0) parts.push(`${s.waiting} more waiting`);
   return parts.join(', ');
 }
 
@@ -135,8 +136,7 @@ function known(budget: BudgetFigures): Partial<BudgetFigures> {
 
 /** Plain data; errors as their texts, since an error may carry its driver's whole state. */
 function factsOf(evidence: Evidence): Record<string, unknown> {
-  const { awaitsPermit, connects, deadlock, givenBackMs, holders, leakAfterMs, loop, pausedForMs, snapshot, waitedMs } =
-    evidence;
+  const { awaitsPermit, connects, deadlock, givenBackMs, holders, loop, pausedForMs, snapshot, waitedMs } = evidence;
   const { failure } = connects;
   const { lastConnectError: _said, ...figures } = snapshot;
   return {
@@ -147,7 +147,7 @@ function factsOf(evidence: Evidence): Record<string, unknown> {
     running: holders.filter(({ busy }) => busy).length,
     idleLeases: holders.filter((holder) => isIdle(holder)).length,
     inTransaction: holders.filter(({ inTransaction }) => inTransaction === true).length,
-    leaks: leaked({ holders, leakAfterMs }).length,
+    leaks: leaked(evidence).length,
     holders: listed(holders),
     blockedMs: loop.blockedMs,
     ...(loop.frozen === undefined ? {} : { frozenForMs: loop.frozen.forMs, frozenAgoMs: loop.frozen.agoMs }),

@@ -20,8 +20,18 @@ export function isIdle({ busy, idleMs }: Holder, forMs: number = IDLE_MS): boole
   return !busy && idleMs >= forMs;
 }
 
-export function leaked({ holders, leakAfterMs }: Pick<Evidence, 'holders' | 'leakAfterMs'>): Holder[] {
-  return holders.filter((holder) => isIdle(holder, leakAfterMs));
+/**
+ * Those without a query for `leakAfterMs`. Where nobody waits for longer than that, they must have been so before he came: with both limits at
+ * 30 s whoever takes a connection and asks the pool for another one would else be a leak at the very moment at which he times out.
+ */
+export function leaked({
+  holders,
+  leakAfterMs,
+  timeoutMs,
+  waitedMs,
+}: Pick<Evidence, 'holders' | 'leakAfterMs' | 'timeoutMs' | 'waitedMs'>): Holder[] {
+  const beforeMs = timeoutMs <= leakAfterMs ? waitedMs + IDLE_MS : 0;
+  return holders.filter((holder) => isIdle(holder, Math.max(leakAfterMs, beforeMs)));
 }
 
 export function verdictOf(evidence: Evidence): Verdict {

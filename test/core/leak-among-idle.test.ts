@@ -25,13 +25,18 @@ function refused(waitedMs: number, idleMs: readonly number[]): Evidence {
 }
 
 test('if all do nothing, all are named beside the one that has leaked', () => {
-  const evidence = refused(30_000, [30_000, 29_990]);
+  const evidence = refused(30_000, [31_000, 30_010]);
   const [first, second] = evidence.holders;
   assert.ok(first !== undefined && second !== undefined);
   const { summary, verdict: said } = explain({ ...evidence, holders: [first, { ...second, site: 'orders.ts:7' }] });
   assert.equal(said, 'leak');
   assert.match(
     summary,
-    /1 lease has had no query .*; held 30 s, idle for 30 s; held 30 s by orders\.ts:7, idle for 30 s$/,
+    /1 lease has had no query .*; held 31 s, idle for 31 s; held 30 s by orders\.ts:7, idle for 30 s$/,
   );
+});
+
+test('one that has been idle since whoever waits came is no leak, where both are measured by the same 30 s', () => {
+  assert.equal(explain(refused(30_000, [30_040, 30_010])).verdict, 'held-idle');
+  assert.equal(explain({ ...refused(30_000, [30_040, 30_010]), timeoutMs: 31_000 }).verdict, 'leak');
 });
