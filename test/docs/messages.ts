@@ -110,11 +110,12 @@ export const ELSEWHERE: readonly Elsewhere[] = [
   },
 ];
 
-/** Verdicts' sentences are compared but for figures, places, and the words that depend on the moment of an attempt to connect. */
+/** Verdicts' sentences are compared but for figures, places, and what depends on the moment: of an attempt to connect, of a busy machine. */
 export function shape(sentence: string): string {
   return sentence
     .replaceAll(/\S+\.[cm]?[jt]s:\d+(:\d+)?/g, 'PLACE')
     .replaceAll(/\d+(\.\d+)? m?s\b/g, 'TIME')
     .replaceAll(/\d+/g, 'N')
-    .replaceAll(/, N in a row|; the next is tried in TIME|, N being opened/g, '');
+    .replaceAll(/, N in a row|; the next is tried in TIME|, N being opened/g, '')
+    .replaceAll(/; the event loop was blocked for TIME of the time|; TIME of blocked time were given back/g, '');
 }
