@@ -114,7 +114,14 @@ function crosses(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(crosses);
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
-  return isPlain && Object.getOwnPropertyNames(value).every((name) => crosses(Reflect.get(value, name)));
+  return isPlain && fieldsOf(value).every((name) => crosses(Reflect.get(value, name)));
+}
+
+/** All but how it is to be shown, which a pool's own copy of `ssl` has: the pool made there has one too. */
+function fieldsOf(value: object): string[] {
+  const isShown = (name: string): boolean =>
+    name !== 'toJSON' || Object.prototype.propertyIsEnumerable.call(value, name);
+  return Object.getOwnPropertyNames(value).filter(isShown);
 }
 
 /** What is not enumerable would be left behind; pg makes `ssl.key` so, in the object that it is given. */
@@ -122,9 +129,7 @@ function laidOpen(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(laidOpen);
   if (typeof value !== 'object' || value === null) return value;
   if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) || types.isDate(value)) return value;
-  return Object.fromEntries(
-    Object.getOwnPropertyNames(value).map((name) => [name, laidOpen(Reflect.get(value, name))]),
-  );
+  return Object.fromEntries(fieldsOf(value).map((name) => [name, laidOpen(Reflect.get(value, name))]));
 }
 
 /** What `joinPool()` was given, as options of the pool to be made, and which class that is. Throws `OptionError`. */

@@ -64,6 +64,8 @@ for (const byByte of [false, true]) {
         const error = await rejection(bad.query('select wrong', values), ConnectionLostError);
         assert.match(error.message, says);
         bad.release();
+        // The other one is known by this one's end, which comes when it comes.
+        while (!sockets.some((socket) => socket.destroyed)) await new Promise(setImmediate);
         sockets.find((socket) => !socket.destroyed)?.say(...GOOD);
         assert.deepEqual((await later).rows, [{ a: '1', b: '2' }]);
         good.release();

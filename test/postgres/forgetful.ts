@@ -11,7 +11,8 @@ interface Task {
 const { config, by } = JSON.parse(process.argv[2] ?? '') as Task;
 const said: { code: unknown; site: unknown }[] = [];
 const note = (about: object): void => {
-  said.push({ code: Reflect.get(about, 'code'), site: Reflect.get(about, 'site') });
+  // Reports have a code; a logger hears of phases as well.
+  if (Reflect.has(about, 'code')) said.push({ code: Reflect.get(about, 'code'), site: Reflect.get(about, 'site') });
 };
 const pool = new Pool({
   ...config,

@@ -25,7 +25,9 @@ const LONG = 'SELECT pg_sleep(30)';
 
 /** With what is not enumerable. */
 function hidden(value: unknown): object {
-  return Object.fromEntries(Object.getOwnPropertyNames(value).map((key) => [key, Reflect.get(Object(value), key)]));
+  // How a pool's own copy is shown is no part of it.
+  const keys = Object.getOwnPropertyNames(value).filter((key) => key !== 'toJSON');
+  return Object.fromEntries(keys.map((key) => [key, Reflect.get(Object(value), key)]));
 }
 
 async function checkInterval(pool: { query(text: string): Promise<{ rows: unknown[] }> }): Promise<unknown> {
@@ -162,6 +164,15 @@ test('a password that is read from another pool’s options crosses, too', async
   const again = new Pool(first.options);
   t.after(() => again.close());
   assert.equal(joinPool(again.share()).options.password, 'the password');
+});
+
+test('ssl that is read from another pool’s options crosses, with the key that is hidden there', (t) => {
+  const first = plainPool(t, { ...config, ssl: { key: 'the key', rejectUnauthorized: false }, max: 1 });
+  const again = new Pool(first.options);
+  t.after(() => again.close());
+  const handle = again.share();
+  assert.deepEqual(handle.missing, []);
+  assert.deepEqual(hidden(joinPool(handle).options.ssl), { key: 'the key', rejectUnauthorized: false });
 });
 
 test('what is no handle is refused, and so are a second limit and overrides that are none', (t) => {
