@@ -12,6 +12,7 @@ import { transform } from 'esbuild';
 import { budgetMutants } from '../test/mutants/budget.mjs';
 import { mutants as engineMutants } from '../test/mutants/mutants.mjs';
 import { returnPathMutants } from '../test/mutants/return-path.mjs';
+import { whyMutants } from '../test/mutants/why.mjs';
 import { pgPoolMutants } from '../test/peers/pg-pool/mutants.mjs';
 import { psycopgMutants } from '../test/peers/psycopg/mutants.mjs';
 
@@ -30,6 +31,8 @@ const SHARED = [
   'test/postgres/harness.ts',
   'test/postgres/late-cancel.test.ts',
   'test/postgres/returning.test.ts',
+  'test/runtimes/runtimes.ts',
+  'test/slow/tarball.ts',
   'package.json',
   'tsconfig.json',
   'tsconfig.all.json',
@@ -133,9 +136,14 @@ async function examine(folder, mutant) {
 }
 
 const words = process.argv.slice(2);
-const chosen = [...engineMutants, ...returnPathMutants, ...budgetMutants, ...pgPoolMutants, ...psycopgMutants].filter(
-  ({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)),
-);
+const chosen = [
+  ...engineMutants,
+  ...returnPathMutants,
+  ...budgetMutants,
+  ...whyMutants,
+  ...pgPoolMutants,
+  ...psycopgMutants,
+].filter(({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)));
 rmSync(WORK, { recursive: true, force: true });
 const folders = Array.from({ length: Math.max(1, Math.min(2, availableParallelism())) }, (_, n) =>
   bench(`bench-${n + 1}`),

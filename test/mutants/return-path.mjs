@@ -176,7 +176,7 @@ export const returnPathMutants = [
   {
     name: 'silence: the answer about one lease ends the next one',
     file: 'src/core/silence.ts',
-    find: "slot.lease === lease && slot.session?.status === 'busy'",
+    find: "slot.record?.id === lease && slot.session?.status === 'busy'",
     replace: "slot.session?.status === 'busy'",
     suites: ['core/silence'],
   },
