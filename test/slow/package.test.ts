@@ -37,6 +37,7 @@ test('the package holds the build and its papers, and nothing else', () => {
     'README.md',
     'README.zh-CN.md',
     'docs/api.md',
+    'docs/troubleshooting.md',
     'package.json',
     ...documents,
   ];
@@ -67,7 +68,7 @@ test('what an error points to is in the package, and so is what that points to',
  * channels and to a logger, and the catalogue of that, which only the tarball has. And why somebody waits: verdicts, leaks, deadlocks.
  */
 const BOUNDS = {
-  tarball: 440_000,
+  tarball: 470_000,
   '.': 82_000,
   './pg': 85_200,
   './null': 80_200,
@@ -75,9 +76,9 @@ const BOUNDS = {
   './workers': 84_200,
   './threads': 80_700,
   './fleet': 6_500,
-  './otel': 9_000,
+  './otel': 7_000,
   './prometheus': 5_900,
-  './core': 32_000,
+  './core': 30_000,
   './testing': 16_900,
 };
 
