@@ -41,13 +41,22 @@ export class CheckedLedger implements Ledger {
   }
 }
 
-/** Counts what runs detached; while a pool closes, whoever asks already holds something. */
-export class CountedTasks implements TaskContext {
-  detachments = 0;
+/** Knows what runs detached; while a pool closes, whoever asks already holds something. */
+export class KnownTasks implements TaskContext {
+  #depth = 0;
+
+  /** Whether what runs now is of the pool, and of no request. */
+  get isDetached(): boolean {
+    return this.#depth > 0;
+  }
 
   detached<T>(work: () => T): T {
-    this.detachments += 1;
-    return work();
+    this.#depth += 1;
+    try {
+      return work();
+    } finally {
+      this.#depth -= 1;
+    }
   }
 
   current(): undefined {}

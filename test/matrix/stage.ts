@@ -23,7 +23,7 @@ import { CoarseHolds } from './coarse-holds.ts';
 import { disturb } from './disturb.ts';
 import { type Seen, type Watcher, watchSteps } from './probe.ts';
 import type { Scene } from './scenes.ts';
-import { CheckedLedger, CheckedPermits, type Complain, CountedTasks, FickleExplainer } from './scripted-ports.ts';
+import { CheckedLedger, CheckedPermits, type Complain, FickleExplainer, KnownTasks } from './scripted-ports.ts';
 
 /** What a step without a bound of its own is timed by. */
 const NOMINAL_MS = 1_000;
@@ -79,7 +79,7 @@ export class Stage implements Watcher {
   readonly #events = new EventLog();
   readonly #reports = new ReportLog();
   readonly #ledger: CheckedLedger;
-  readonly #tasks = new CountedTasks();
+  readonly #tasks = new KnownTasks();
   readonly #permits: CheckedPermits;
   readonly #clocks: { holds: CoarseHolds | undefined } = { holds: undefined };
   readonly #answers = new Map<ScriptedSession, number>();
@@ -89,8 +89,6 @@ export class Stage implements Watcher {
   #instant = { at: 0, steps: 0 };
   #armed = false;
   #opens = 0;
-  /** Connects that threw before the engine's own work was done. */
-  #thrown = 0;
   #acted = 0;
   #begunAt: number | undefined;
   #hits = 0;
@@ -127,6 +125,12 @@ export class Stage implements Watcher {
         return this.#clocks.holds;
       },
     });
+    const { driver } = this.rig;
+    const open = driver.open.bind(driver);
+    driver.open = (attempt) => {
+      if (it.ports !== 'inert' && !this.#tasks.isDetached) complain('a connect was not detached');
+      return open(attempt);
+    };
     this.borrowers = new Borrowers(this.rig, complain, (session) => {
       return (this.#answers.get(session) ?? 0) > this.rig.clock.now();
     });
@@ -278,8 +282,6 @@ export class Stage implements Watcher {
     this.#sumHopeless();
     if (this.it.ports === 'inert') return;
     if (this.#ledger.out.size > 0) this.complain(`${this.#ledger.out.size} leases left in the ledger`);
-    if (this.#tasks.detachments + this.#thrown !== stats.connects + this.#probes)
-      this.complain('a connect was not detached');
     const lends = this.#events.count('lent');
     if (lends !== this.#ledger.entered) this.complain(`${lends} lends told, ${this.#ledger.entered} in the ledger`);
     if (this.#events.count('refused') !== refused) this.complain('not every refusal was told');
@@ -419,7 +421,6 @@ export class Stage implements Watcher {
       try {
         if (this.it.behaviour === 'throw' && this.step !== 'abandon') {
           if (this.step === 'destroy') this.#kept += 1;
-          if (this.step === 'open') this.#thrown += 1;
           throw this.#fault('thrown at once');
         }
         return counted();
