@@ -62,7 +62,7 @@ export function showServer(
       },
     });
   }
-  for (const key of Object.keys({ ...options, password: 1 })) {
+  for (const key of new Set([...Object.keys(options), 'password'])) {
     if (SECRET.test(key) && Object.hasOwn(options, key) && client[key] !== undefined) hide(options, key, false);
   }
   const { ssl } = options;
