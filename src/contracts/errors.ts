@@ -72,7 +72,8 @@ export const PG_RELEASED_TEXT = 'Release called on client which has already been
 export class PoolTimeoutError extends OxbowError {
   /** The pool as it was; `waiting` does not count the one that failed. */
   readonly snapshot: PoolSnapshot;
-  declare readonly explanation: Explanation | undefined;
+  /** Left out only over an engine of `oxbow/core` that has nobody to ask. */
+  declare readonly explanation: Explanation;
   readonly waitedMs: number;
   /** How much time was given back because the event loop was blocked (0 to 3 times the timeout). */
   readonly givenBackMs: number;
@@ -133,7 +134,8 @@ export class DeadlockError extends OxbowError {
   readonly cycle: Holder[];
   /** `file:line` where the request that was turned away was made, if it was noted. */
   readonly site: string | undefined;
-  declare readonly explanation: Explanation | undefined;
+  /** Left out only over an engine of `oxbow/core` that has nobody to ask. */
+  declare readonly explanation: Explanation;
   readonly snapshot: PoolSnapshot;
 
   constructor(

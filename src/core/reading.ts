@@ -7,6 +7,9 @@ import type { Household } from './household.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 
+/** The default of `acquireTimeoutMs`. */
+const USUAL_PATIENCE_MS = 30_000;
+
 export class Reading<S extends Session> {
   readonly #house: Household<S>;
 
@@ -61,7 +64,8 @@ export class Reading<S extends Session> {
     const open = book.count(State.idle) + book.count(State.lent) + book.count(State.returning);
     if (open === 0 && governor.refusing) return 'down';
     if (queue.first === null) return 'up';
-    const patienceMs = settings.acquireTimeoutMs / 2;
+    // Whoever waits without end is stuck at the same time as others.
+    const patienceMs = (settings.acquireTimeoutMs === Infinity ? USUAL_PATIENCE_MS : settings.acquireTimeoutMs) / 2;
     const now = clock.now();
     let lastLentAt = -Infinity;
     for (const slot of slots) if (slot.uses > 0) lastLentAt = Math.max(lastLentAt, slot.lentAt);

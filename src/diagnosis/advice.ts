@@ -4,7 +4,7 @@
 import type { Evidence, Verdict } from '../contracts/explain.ts';
 import type { Holder } from '../contracts/snapshot.ts';
 import { plural } from '../foundation/words.ts';
-import { leaked } from './verdicts.ts';
+import { isIdle, leaked } from './verdicts.ts';
 
 /** The places in the user's code, once each. */
 function sitesOf(holders: readonly Holder[]): string {
@@ -15,19 +15,35 @@ function sitesOf(holders: readonly Holder[]): string {
 const WHO =
   'pool.holders() names who holds a connection and what it ran last; set callSites: true to have every place noted';
 
-const ADVICE: Readonly<Record<Verdict, (evidence: Evidence) => string[]>> = {
-  ok: () => [],
-  exhausted: ({ holders, snapshot }) => [
+/** The lent ones do something. */
+const busy = ({ holders, snapshot }: Evidence): string[] => {
+  const inside = holders.filter(({ inTransaction }) => inTransaction === true).length;
+  return [
+    ...(inside === 0
+      ? []
+      : [
+          `${inside} of ${holders.length} are idle inside a transaction${sitesOf(holders.filter(({ inTransaction }) => inTransaction === true))}: what they wait for meanwhile is held up as well`,
+        ]),
     `look at the slowest statements${sitesOf(holders)}: a faster one frees more than another connection`,
     `if they are fast and the server has cores to spare, raise max (${snapshot.max}); keep the sum over all processes below its max_connections`,
     'set maxWaiting to refuse early what would be answered too late',
-  ],
-  'held-idle': ({ holders }) => [
-    `give connections back before doing anything else, such as calling another service, or asking this pool again${sitesOf(holders)}`,
-    'inside a transaction use its own client for every statement: one that goes to the pool waits for a connection that only its own transaction can give back',
-    'set idle_in_transaction_session_timeout on the server, or borrowLimitMs here, to bound what a forgotten transaction can hold',
-    WHO,
-  ],
+  ];
+};
+
+/** The lent ones do nothing. */
+const idle = ({ holders }: Evidence): string[] => [
+  `give connections back before doing anything else, such as calling another service, or asking this pool again${sitesOf(holders)}`,
+  'inside a transaction use its own client for every statement: one that goes to the pool waits for a connection that only its own transaction can give back',
+  'set idle_in_transaction_session_timeout on the server, or borrowLimitMs here, to bound what a forgotten transaction can hold',
+  WHO,
+];
+
+const ADVICE: Readonly<Record<Verdict, (evidence: Evidence) => string[]>> = {
+  ok: () => [],
+  // Idle for less than a second, all of them: a faster statement would free nothing.
+  exhausted: (evidence) =>
+    evidence.holders.length > 0 && !evidence.holders.some((one) => one.busy) ? idle(evidence) : busy(evidence),
+  'held-idle': idle,
   leak: (evidence) => [
     `give back what is taken${sitesOf(leaked(evidence))}: use pool.use() or pool.transaction(), or release() in a finally block`,
     'if a connection is kept by design, such as for LISTEN, give it a pool of its own or count it into max',
@@ -60,10 +76,12 @@ const ADVICE: Readonly<Record<Verdict, (evidence: Evidence) => string[]>> = {
     `keep connections warm with min, so that nobody has to wait for ${plural(Math.max(1, connects.underway), 'connect')}`,
     'let acquireTimeoutMs be longer than a connect takes',
   ],
-  'loop-blocked': () => [
+  'loop-blocked': ({ holders }) => [
     'find the work that keeps the loop: node --cpu-prof, or monitorEventLoopDelay() of node:perf_hooks',
     'move it to a worker thread (oxbow/threads gives it connections under the same limit), or cut it into pieces',
-    'the database is not the reason: a larger pool changes nothing',
+    ...(holders.some((holder) => isIdle(holder))
+      ? ['and see why the connections that nobody uses are not given back']
+      : ['the database is not the reason: a larger pool changes nothing']),
   ],
   frozen: () => [
     'nothing, if this is a function that was frozen or a machine that slept: the connections are tried before they are lent',

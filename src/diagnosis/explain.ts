@@ -41,7 +41,8 @@ function failed({ connects }: Evidence): string {
   const { failure, retryInMs } = connects;
   if (failure === undefined) return 'no connect has succeeded yet';
   const times = failure.attempts > 1 ? `, ${failure.attempts} in a row` : '';
-  const next = retryInMs === undefined ? '' : `; the next is tried in ${duration(retryInMs)}`;
+  const next =
+    retryInMs === undefined || failure.fault === 'permanent' ? '' : `; the next is tried in ${duration(retryInMs)}`;
   return `the last connect failed ${duration(failure.agoMs)} ago${times}: ${failure.error.message}${next}`;
 }
 
@@ -74,7 +75,8 @@ function besides(verdict: Verdict, evidence: Evidence): string[] {
 }
 
 const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
-  ok: (e) => standing(e),
+  // Nobody waits, and yet the next one would: what is wrong is said all the same.
+  ok: (e) => (e.connects.refusing && e.connects.failure !== undefined ? `${standing(e)}; ${failed(e)}` : standing(e)),
   exhausted: (e) => `no connection is free: ${standing(e)}${holding(e.holders)}`,
   'held-idle': (e) => `${standing(e)}${holding(e.holders)}`,
   leak: (e) => {
@@ -103,10 +105,10 @@ const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
     return `${connects}; ${standing(e)}`;
   },
   'loop-blocked': (e) =>
-    `the event loop was blocked for ${duration(e.loop.blockedMs)} of ${duration(e.waitedMs)} by other work of this process, not by the pool or the server; ${standing(e)}`,
+    `the event loop was blocked for ${duration(e.loop.blockedMs)} of ${duration(e.waitedMs)} by other work of this process, not by the pool or the server; ${standing(e)}${holding(idleOf(e))}`,
   frozen: (e) => {
     const { forMs, agoMs } = e.loop.frozen ?? { forMs: 0, agoMs: 0 };
-    return `the whole process stood still for ${duration(forMs)}, until ${duration(agoMs)} ago (frozen, suspended, or in a synchronous call); ${standing(e)}`;
+    return `the whole process stood still for ${duration(forMs)}, until ${duration(agoMs)} ago (frozen, suspended, or in a synchronous call); ${standing(e)}${holding(idleOf(e))}`;
   },
   paused: (e) =>
     `the pool has been paused for ${duration(e.pausedForMs ?? 0)} and lends nothing until resume(); ${standing(e)}`,
@@ -119,6 +121,11 @@ const BODIES: Readonly<Record<Verdict, (evidence: Evidence) => string>> = {
 
 function holding(holders: readonly Holder[], own?: string): string {
   return holders.length === 0 ? '' : `; ${told(holders, own)}`;
+}
+
+/** Who would keep the next one waiting too, with a loop that turns. */
+function idleOf({ holders }: Evidence): Holder[] {
+  return holders.filter((holder) => isIdle(holder));
 }
 
 function listed(holders: readonly Holder[]): Holder[] {

@@ -15,11 +15,23 @@ export class Call implements Task {
   origin: object | undefined;
   /** Its function has settled. */
   over = false;
+  /** Of the lease: it may be given back before that. */
+  readonly #tenure: { readonly over: boolean };
 
-  constructor(parent: Call | undefined, pool: object, origin: object | undefined) {
+  constructor(
+    parent: Call | undefined,
+    pool: object,
+    { origin, tenure }: { readonly origin: object | undefined; readonly tenure: { readonly over: boolean } },
+  ) {
     this.parent = parent;
     this.pool = pool;
     this.origin = origin;
+    this.#tenure = tenure;
+  }
+
+  /** Under way, with the connection that it was begun with. */
+  get holds(): boolean {
+    return !this.over && !this.#tenure.over;
   }
 
   /** Its function has settled. What was begun inside and goes on keeps this, and is to keep nothing more by it. */
@@ -57,9 +69,12 @@ function matters(): void {
 }
 
 /** What the function of a call runs in, or undefined if nobody follows. The lease is the task's. */
-export function beginCall(lease: LeaseRecord, pool: object): Call | undefined {
+export function beginCall(
+  lease: LeaseRecord & { readonly tenure: { readonly over: boolean } },
+  pool: object,
+): Call | undefined {
   if (store === undefined) return undefined;
-  const call = new Call(store.getStore(), pool, lease.origin);
+  const call = new Call(store.getStore(), pool, lease);
   shorten(call);
   lease.task = call;
   return call;
@@ -85,7 +100,7 @@ export const tasks: TaskContext = {
   bound: (work) => AsyncResource.bind(work),
   current: currentCall,
   holdsLease: () => {
-    for (let call = currentCall(); call !== undefined; call = call.parent) if (!call.over) return true;
+    for (let call = currentCall(); call !== undefined; call = call.parent) if (call.holds) return true;
     return false;
   },
   matters,

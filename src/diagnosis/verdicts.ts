@@ -89,5 +89,7 @@ function hasAllPermits({ budget }: Evidence['snapshot']): boolean {
 function whatHoldersDo(evidence: Evidence): Verdict {
   if (leaked(evidence).length > 0) return 'leak';
   const { holders } = evidence;
-  return holders.length > 0 && holders.every((holder) => isIdle(holder)) ? 'held-idle' : 'exhausted';
+  const idle = holders.filter((holder) => isIdle(holder)).length;
+  // More than half of them: that one of the others begins or rolls back at this very moment changes nothing.
+  return 2 * idle > holders.length ? 'held-idle' : 'exhausted';
 }

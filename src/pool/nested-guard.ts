@@ -33,10 +33,10 @@ function isOut(ref: WeakRef<PoolLease>): boolean {
 /** Where the task around here has a connection of `pool`, if it has one. */
 function held(pool: object): { readonly origin: object | undefined } | undefined {
   for (const call of callsAround()) {
-    if (!call.over && call.pool === pool) return call;
+    if (call.holds && call.pool === pool) return call;
     // `lease.transaction()` on a lease that was taken by hand: it stands for its pool.
     const lent = taken.get(byTenure.get(call.pool)?.deref() ?? call);
-    if (!call.over && lent?.pool === pool) return lent;
+    if (call.holds && lent?.pool === pool) return lent;
     for (const ref of byHand.get(call) ?? []) {
       const found = isOut(ref) ? taken.get(ref.deref() ?? ref) : undefined;
       if (found?.pool === pool) return found;

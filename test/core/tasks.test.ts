@@ -16,8 +16,8 @@ import {
 
 const pool = {};
 
-function lease(): LeaseRecord {
-  return { id: 1, label: undefined, since: 0, origin: {}, task: undefined };
+function lease(tenure = { over: false }): LeaseRecord & { readonly tenure: { readonly over: boolean } } {
+  return { id: 1, label: undefined, since: 0, origin: {}, task: undefined, tenure };
 }
 
 function begin(): Call {
@@ -47,6 +47,16 @@ test('a lease belongs to the call that was begun with it', () => {
   const record = lease();
   const call = beginCall(record, pool);
   assert.equal(record.task, call);
+});
+
+test('a call that has given its connection back holds none, though it goes on', () => {
+  const tenure = { over: false };
+  const call = beginCall(lease(tenure), pool);
+  assert.ok(call);
+  assert.equal(inside(call, tasks.holdsLease, undefined), true);
+  tenure.over = true;
+  assert.equal(inside(call, tasks.holdsLease, undefined), false);
+  assert.equal(call.over, false);
 });
 
 test('what is detached is in no call, whoever asks for it', () => {

@@ -240,7 +240,8 @@ test('nobody waits: ok, whatever the evidence, but for where nothing can come of
 const BOUNDARIES: readonly (readonly [string, Partial<Evidence>, Verdict])[] = [
   ['idle for just less than a second is work', { holders: held(3, idle(999)) }, 'exhausted'],
   ['idle for a second is not', { holders: held(3, idle(1_000)) }, 'held-idle'],
-  ['one of them at work: not all are held idle', { holders: [...held(2, idle(9_000)), ...held(1)] }, 'exhausted'],
+  ['half of them at work', { holders: [...held(2, idle(9_000)), ...held(2)] }, 'exhausted'],
+  ['one of them at work, and most are not', { holders: [...held(2, idle(9_000)), ...held(1)] }, 'held-idle'],
   ['idle for just less than leakAfterMs is no leak', { holders: held(3, idle(29_999)) }, 'held-idle'],
   ['idle for leakAfterMs is one', { holders: held(3, idle(30_000)) }, 'leak'],
   ['a statement that has run for an hour is no leak', { holders: held(3, { heldMs: 3_600_000 }) }, 'exhausted'],

@@ -82,7 +82,7 @@ export const whyMutants = [
   {
     name: 'why: a call that is over still counts',
     file: 'src/diagnosis/tasks.ts',
-    find: 'if (!call.over) return true;',
+    find: 'if (call.holds) return true;',
     replace: 'return true;',
     suites: ['core/tasks'],
   },

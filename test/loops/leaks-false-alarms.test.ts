@@ -7,8 +7,8 @@ import type pg from 'pg';
 import Cursor from 'pg-cursor';
 import { type Lease, Pool } from '../../src/doors/index.ts';
 import { collect } from '../kit/gc.ts';
+import { reports, withServer } from '../postgres/harness.ts';
 import { Chance } from '../soak/chance.ts';
-import { reports, withServer } from './harness.ts';
 
 const { test } = nodeTest;
 const server = await withServer(nodeTest);
