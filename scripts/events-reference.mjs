@@ -54,8 +54,8 @@ ${table(
 
 ${table(['channel', 'kind', 'what happened', 'further fields'], channels)}
 
-While somebody subscribes to \`pg:pool:connect\` or \`oxbow:query\`, \`pool.query()\` takes one turn more, so that all that is said of it is said in the
-context of whoever asked. Where several copies of the package are loaded, all of them publish on the same channels.
+All that is said of a query or a wait is said in the context of whoever asked, and costs nobody a turn: a query is on its way when its \`start\` is told.
+Where several copies of the package are loaded, all of them publish on the same channels.
 
 ## The log
 

@@ -112,10 +112,10 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     house.counters.returns += 1;
     house.counters.useMs.record(heldMs);
     house.ledger.returned(lease);
-    if (house.overdue > 0) house.cameBack(lease, heldMs);
     house.idle.used(slot, now);
     slot.seenAt = now;
     house.traffic?.released(slot.session as S, reason);
+    if (house.overdue > 0) house.cameBack(lease, heldMs);
     return heldMs;
   }
 

@@ -63,13 +63,27 @@ function placesIn(stack: string): { readonly library: string | undefined; readon
 }
 
 function path(where: string): string {
-  return where.startsWith('file:') ? fileURLToPath(where) : where;
+  try {
+    return where.startsWith('file:') ? fileURLToPath(where) : where;
+  } catch {
+    return where;
+  }
 }
 
 /** Relative to where the process was started, if it lies there. */
 function shortened(file: string): string {
   const here = `${process.cwd()}/`;
   return file.startsWith(here) ? file.slice(here.length) : file;
+}
+
+/** Its text; none where somebody's `Error.prepareStackTrace` throws, or makes something else of it. */
+export function stackOf(error: Error): string {
+  try {
+    const stack: unknown = error.stack;
+    return typeof stack === 'string' ? stack : '';
+  } catch {
+    return '';
+  }
 }
 
 /** A stack as it is; reading its text is what costs. */
@@ -101,8 +115,8 @@ class Trail {
   }
 
   get site(): string | undefined {
-    const asked = placesIn(this.asked.stack ?? '');
-    return asked.user ?? placesIn(this.served.stack ?? '').user ?? asked.library;
+    const asked = placesIn(stackOf(this.asked));
+    return asked.user ?? placesIn(stackOf(this.served)).user ?? asked.library;
   }
 }
 
@@ -145,7 +159,7 @@ export class CallSites implements Ledger {
   site({ origin }: Pick<LeaseRecord, 'origin'>): string | undefined {
     if (origin instanceof Site) return origin.text;
     if (origin instanceof Trail) return origin.site;
-    return origin instanceof Error ? siteOf(origin.stack ?? '') : undefined;
+    return origin instanceof Error ? siteOf(stackOf(origin)) : undefined;
   }
 
   plain(record: Pick<LeaseRecord, 'origin'>): object | undefined {

@@ -11,8 +11,7 @@ const SHORTEST = 6;
 const SHORTEST_WORD = 12;
 const SHORTEST_NUMBER = 8;
 
-/** A login in a URL, up to the last "@"; and a keyword as libpq has it. Whoever's it is, it must not show. */
-const LOGIN = /([a-z][a-z\d+.-]*:\/\/[^\s:@/?#]*:)\S+(?=@)/gi;
+/** A keyword as libpq has it. Whoever's it is, it must not show. */
 const KEYWORD = /(\bpassword\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&'"]+)/gi;
 const IN_TLS = ['key', 'passphrase', 'pfx'] as const;
 
@@ -40,7 +39,7 @@ export class Secrets {
   text(text: string): string {
     let clean = text;
     for (const secret of this.#known) if (clean.includes(secret)) clean = clean.replaceAll(secret, INSTEAD);
-    if (clean.includes('://')) clean = clean.replace(LOGIN, `$1${INSTEAD}`);
+    if (clean.includes('://')) clean = withoutLogins(clean);
     return clean.includes('=') ? clean.replace(KEYWORD, `$1${INSTEAD}`) : clean;
   }
 
@@ -65,6 +64,27 @@ export class Secrets {
     // It begins with the message as that was.
     if (changed && value instanceof Error && typeof value.stack === 'string') value.stack = this.text(value.stack);
   }
+}
+
+/**
+ * Without the password of any login in a URL (`scheme://user:password@`, up to the last "@" before a space), whoever's it is. Reads the text
+ * once and goes back nowhere: the server quotes whatever it was sent, however long, and who sends it may be a stranger.
+ */
+function withoutLogins(text: string): string {
+  let clean = '';
+  let told = 0;
+  for (let at = text.indexOf('://'); at >= 0; at = text.indexOf('://', at)) {
+    at += 3;
+    while (at < text.length && !/[\s:@/?#]/.test(text.charAt(at))) at += 1;
+    if (text.charAt(at) !== ':') continue;
+    const begin = at + 1;
+    let last = -1;
+    for (at = begin; at < text.length && !/\s/.test(text.charAt(at)); at += 1) if (text.charAt(at) === '@') last = at;
+    if (last <= begin) continue;
+    clean += text.slice(told, begin) + INSTEAD;
+    told = last;
+  }
+  return clean + text.slice(told);
 }
 
 function isOrdinary(text: string): boolean {

@@ -7,6 +7,7 @@ import { beginCall, inside } from '../diagnosis/tasks.ts';
 import type { PgSession } from '../pg/session.ts';
 import { releases, transactions } from '../telemetry/channels.ts';
 import { query as answered, isPromised, type QueryCallback } from './face.ts';
+import { keepWith } from './kept-by.ts';
 import { ask } from './lease-query.ts';
 import { tellReleased, tellTransaction } from './publisher.ts';
 import { isSubmittable, type QueryOptions } from './query.ts';
@@ -38,13 +39,11 @@ export interface PoolLease extends CoreLease<PgSession>, Lease {
   release(reason?: Error | boolean | null): void;
 }
 
-/** Whoever has the client needs the lease no more, and must not be taken for somebody who forgot it: the client keeps the lease. */
-const keptBy = new WeakMap<pg.Client, PoolLease>();
-
 const own: ThisType<PoolLease> & Record<string | symbol, unknown> = {
   get client(): pg.Client {
     const { client } = this.session;
-    keptBy.set(client, this);
+    // Whoever looks at a lease that is over must not take the place of the present one.
+    if (this.fault === undefined) keepWith(client, this);
     return client;
   },
 

@@ -2,7 +2,7 @@
 // verbs that borrow; a pool with any other setting has no guard and pays nothing.
 
 import { NestedAcquireError } from '../contracts/errors.ts';
-import { capture, siteOf } from '../diagnosis/call-sites.ts';
+import { capture, siteOf, stackOf } from '../diagnosis/call-sites.ts';
 import { callsAround, currentCall, followTasks } from '../diagnosis/tasks.ts';
 import * as face from './face.ts';
 import type { PoolLease } from './lease.ts';
@@ -27,7 +27,8 @@ const byHand = new WeakMap<object, WeakRef<PoolLease>[]>();
 const byTenure = new WeakMap<object, WeakRef<PoolLease>>();
 
 function isOut(ref: WeakRef<PoolLease>): boolean {
-  return ref.deref()?.released === false;
+  const lease = ref.deref();
+  return lease !== undefined && lease.fault === undefined;
 }
 
 /** Where the task around here has a connection of `pool`, if it has one. */
@@ -60,20 +61,29 @@ function forbidNested(pool: Guarded, refused: (error: Error) => void): void {
   const fault = (): NestedAcquireError | undefined => {
     const first = held(pool);
     if (first === undefined) return undefined;
-    const heldSite = first.origin instanceof Error ? siteOf(first.origin.stack ?? '') : undefined;
-    const site = siteOf(capture().stack ?? '');
+    const heldSite = first.origin instanceof Error ? siteOf(stackOf(first.origin)) : undefined;
+    const site = siteOf(stackOf(capture()));
     const where = heldSite === undefined ? '' : ` taken at ${heldSite}`;
     const text = `${pool.name}: a task that holds a connection${where} asked for another one${site === undefined ? '' : ` at ${site}`}, which nestedAcquire: 'forbid' does not allow: pass the lease or the transaction on`;
     const error = new NestedAcquireError(text, { heldSite, site });
     refused(error);
     return error;
   };
+  // Another guard may stand there already.
+  const guards = new Map(
+    ['acquire', 'tryAcquire', 'use', 'transaction', 'connect', 'query'].map((name) => [
+      name,
+      Object.getOwnPropertyDescriptor(pool, name)?.value,
+    ]),
+  );
+  // Else it is looked up at each call: a tracer patches the prototype.
+  const behind = (name: string, args: unknown[]): unknown =>
+    Reflect.apply(guards.get(name) ?? Reflect.get(Object.getPrototypeOf(pool), name), pool, args);
   const verb = (name: string, refuse: (error: Error, args: unknown[]) => unknown): void => {
     const value = (...args: unknown[]): unknown => {
       const error = fault();
       if (error !== undefined) return refuse(error, args);
-      // Looked up at each call: a tracer patches the prototype.
-      return Reflect.apply(Reflect.get(Object.getPrototypeOf(pool), name), pool, args);
+      return behind(name, args);
     };
     Object.defineProperty(pool, name, { value, configurable: true, writable: true });
   };
@@ -91,19 +101,18 @@ function forbidNested(pool: Guarded, refused: (error: Error) => void): void {
   verb('query', (error, [text, values, callback]) =>
     face.query(() => Promise.reject(error), text, values, callback as face.QueryCallback | undefined),
   );
-  const own = Object.getPrototypeOf(pool);
   const acquire = async (...args: unknown[]): Promise<PoolLease> => {
     const error = fault();
     if (error !== undefined) throw error;
     const origin = capture();
-    const lease: PoolLease = await Reflect.apply(Reflect.get(own, 'acquire'), pool, args);
+    const lease: PoolLease = await (behind('acquire', args) as Promise<PoolLease>);
     noted(lease, origin);
     return lease;
   };
   const tryAcquire = (): PoolLease | undefined => {
     const error = fault();
     if (error !== undefined) throw error;
-    const lease: PoolLease | undefined = Reflect.apply(Reflect.get(own, 'tryAcquire'), pool, []);
+    const lease: PoolLease | undefined = behind('tryAcquire', []) as PoolLease | undefined;
     noted(lease, capture());
     return lease;
   };

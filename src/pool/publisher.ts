@@ -173,6 +173,8 @@ export class Publisher implements Hearer {
     const context: Messages['oxbow:query'] = about(this.#pool, { ...place, client, text: shown, operation });
     // The answer comes in the socket's context. What follows from it is not run in the asker's: it may serve others.
     const asAsked = AsyncLocalStorage.snapshot();
+    let begun = false;
+    let early: (() => void) | undefined;
     const told: Answer = {
       answered: (result) => {
         const { command, rowCount } = result;
@@ -181,11 +183,19 @@ export class Publisher implements Hearer {
         answer.answered(result);
       },
       failed: (error) => {
+        if (!begun) {
+          early = () => told.failed(error);
+          return;
+        }
         asAsked(() => queries.failed(context, error));
         answer.failed(error);
       },
     };
-    queries.begin(context, () => send(told));
+    // Sent before anybody hears of it: a subscriber may do what it likes, such as use the same connection, or give it back.
+    send(told);
+    queries.begin(context, () => {});
+    begun = true;
+    early?.();
   }
 
   // What happens to connections, and to the pool

@@ -21,6 +21,21 @@ export interface TraceOptions {
 
 type Start<M> = (message: M) => Span;
 
+/** A channel rethrows what its subscriber throws as an uncaught exception: a tracer that fails must not end the process. */
+function safely(hear: (message: unknown) => void): (message: unknown) => void {
+  let said = false;
+  return (message) => {
+    try {
+      hear(message);
+    } catch (error) {
+      if (said) return;
+      said = true;
+      const why = error instanceof Error ? error.message : String(error);
+      process.emitWarning(`a tracer threw: ${why}`, { type: 'OxbowWarning', code: 'OXBOW_CALLBACK_FAILED' });
+    }
+  };
+}
+
 /** Spans of one kind that are open; returns what ends them all. */
 function spansOn<N extends ChannelName>(
   name: N,
@@ -46,9 +61,10 @@ function spansOn<N extends ChannelName>(
     ['error', over],
     ['asyncEnd', over],
   ] as const;
-  for (const [part, hear] of parts) subscribe(`tracing:${name}:${part}`, hear);
+  const heard = parts.map(([part, hear]) => [`tracing:${name}:${part}`, safely(hear)] as const);
+  for (const [channel, hear] of heard) subscribe(channel, hear);
   return () => {
-    for (const [part, hear] of parts) unsubscribe(`tracing:${name}:${part}`, hear);
+    for (const [channel, hear] of heard) unsubscribe(channel, hear);
     for (const span of open.values()) span.end();
     open.clear();
   };

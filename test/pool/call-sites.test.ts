@@ -72,3 +72,38 @@ test('false: nobody is named', async () => {
   assert.equal(pool.holders()[0]?.site, undefined);
   lease.release();
 });
+
+test('where stacks are no texts, or cannot be read, nobody is named and nothing else is lost', async () => {
+  const own = Error.prepareStackTrace;
+  for (const prepare of [
+    (_: Error, sites: unknown): unknown => sites,
+    (): unknown => {
+      throw new Error('no stack today');
+    },
+  ]) {
+    const clock = new VirtualClock();
+    const pool = new Pool({
+      clock,
+      driver: new TalkingDriver(clock),
+      max: 1,
+      callSites: true,
+      leakAfterMs: 100,
+      dev: true,
+    });
+    const opening = pool.open();
+    await clock.advance(50);
+    await opening;
+    Error.prepareStackTrace = prepare;
+    try {
+      const lease = await pool.acquire();
+      await clock.advance(2_000);
+      assert.equal(pool.holders()[0]?.site, undefined);
+      lease.release();
+    } finally {
+      Error.prepareStackTrace = own;
+    }
+    assert.deepEqual([pool.snapshot().idle, pool.snapshot().returning, pool.stats().leaksReported], [1, 0, 1]);
+    void pool.close();
+    await clock.advance(5_000);
+  }
+});

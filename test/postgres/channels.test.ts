@@ -110,3 +110,35 @@ test('no message says a value or the password, however closely one looks at it',
   const seen = messages.map(({ message }) => inspect(message, { depth: 20, showHidden: true })).join('\n');
   assert.ok(!seen.includes(value) && !seen.includes(password), seen);
 });
+
+test('a subscriber that uses the connection at once, or gives it back, takes nobody’s answer', async (t) => {
+  const pool = withPool(t, { ...server.config, max: 1 });
+  const trace = tracingChannel('oxbow:query');
+  let act: (() => void) | undefined;
+  const start = (): void => {
+    const once = act;
+    act = undefined;
+    once?.();
+  };
+  const none = (): void => {};
+  const parts = { start, end: none, asyncStart: none, asyncEnd: none, error: none };
+  trace.subscribe(parts);
+  t.after(() => trace.unsubscribe(parts));
+  const audits: Promise<unknown>[] = [];
+  await pool.transaction(async (tx) => {
+    act = () => void audits.push(tx.query("SELECT 'audit' AS who"));
+    assert.deepEqual((await tx.query("SELECT 'main' AS who")).rows, [{ who: 'main' }]);
+  });
+  const [audit] = await Promise.all(audits);
+  assert.deepEqual(Reflect.get(Object(audit), 'rows'), [{ who: 'audit' }]);
+  const lease = await pool.acquire();
+  const next = pool.query("SELECT 'next' AS who");
+  act = () => lease.release();
+  // Given back while it runs: it is cancelled, or was answered before that; never is the answer another's.
+  const first = await lease.query("SELECT 'first' AS who").then(
+    ({ rows }) => rows,
+    (error: unknown) => Reflect.get(Object(error), 'code'),
+  );
+  assert.ok(first === '57014' || Reflect.get(Object(first)[0], 'who') === 'first', String(first));
+  assert.deepEqual((await next).rows, [{ who: 'next' }]);
+});

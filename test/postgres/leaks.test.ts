@@ -311,6 +311,34 @@ test('a lease whose client alone is in use is not taken back, and its connection
   assert.deepEqual(codes(), []);
 });
 
+test('a raw client whose release() somebody has replaced is not taken back either', async (t) => {
+  const { pool, codes } = scene(t);
+  const client = await pool.connect();
+  const pid = await pidOf(client);
+  client.release = () => {};
+  await client.query('begin');
+  await collectFor(2_500);
+  assert.equal(await pidOf(client), pid);
+  const { rows } = await client.query('select now() = statement_timestamp() as outside');
+  assert.equal(rows[0]?.outside, false, 'its transaction is still open');
+  assert.equal(pool.snapshot().lent, 1);
+  assert.deepEqual(codes(), []);
+});
+
+test('whoever looks at the client of a lease that is over does not take it from the one who has it now', async (t) => {
+  const { pool, codes } = scene(t);
+  const before = await pool.acquire();
+  before.release();
+  const client = await (async () => (await pool.acquire()).client)();
+  assert.equal(before.client, client);
+  await client.query('begin');
+  await collectFor(2_500);
+  const { rows } = await client.query('select now() = statement_timestamp() as outside');
+  assert.equal(rows[0]?.outside, false, 'its transaction is still open');
+  assert.equal(pool.snapshot().lent, 1);
+  assert.deepEqual(codes(), []);
+});
+
 test('a lease through which a cursor is read, and that nobody has any more, is not taken back', async (t) => {
   const { pool, codes } = scene(t);
   const cursor = await (async () => {
