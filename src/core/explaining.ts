@@ -81,7 +81,8 @@ export class Explaining<S extends Session> {
       loop: { blockedMs: Math.min(blockedMs, waitedMs), frozen },
       deadlock: refused?.deadlock ?? house.jam(),
       awaitsPermit,
-      pausedForMs,
+      // Whoever is turned away for a deadlock is so whatever else keeps others waiting.
+      pausedForMs: refused?.deadlock === undefined ? pausedForMs : undefined,
       elsewhere: undefined,
     };
   }

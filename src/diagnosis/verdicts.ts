@@ -38,8 +38,6 @@ export function verdictOf(evidence: Evidence): Verdict {
   const { elsewhere, pausedForMs, refused, snapshot } = evidence;
   if (elsewhere !== undefined) return 'wrong-loop';
   if (snapshot.phase === 'closing' || snapshot.phase === 'closed') return 'closed';
-  // Whoever is turned away for it is told so, whatever else keeps others waiting.
-  if (refused && isDeadlock(evidence)) return 'deadlock';
   if (pausedForMs !== undefined) return 'paused';
   if (!refused && snapshot.waiting === 0) return 'ok';
   if (isDeadlock(evidence)) return 'deadlock';
