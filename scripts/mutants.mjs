@@ -51,8 +51,10 @@ function bench(name) {
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   // One process for all files of the core: starting twenty costs more than running them.
   const core = readdirSync(join(folder, 'test/core')).filter(
-    // What only the budgets themselves are about has nothing to say of the engine, and takes long.
-    (file) => file.endsWith('.test.ts') && !/^(bench|fair|fleet|isolate|thread)-/.test(file),
+    // What only the budgets themselves are about, or the reasons why, has nothing to say of the engine, and takes long.
+    (file) =>
+      file.endsWith('.test.ts') &&
+      !/^(bench|fair|fleet|isolate|thread)-|^(confusion|deadlock|leak|tasks|verdicts)/.test(file),
   );
   const imports = core.map((file) => `import './build/test/core/${file.replace(/\.ts$/, '.js')}';`);
   writeFileSync(join(folder, 'core.mjs'), imports.join('\n'));

@@ -76,21 +76,6 @@ function noted(...frames: string[]): Pick<LeaseRecord, 'origin'> {
   return { origin };
 }
 
-test('where only a library is on the stack of who asked, the site is where its promise is awaited', async () => {
-  const sites = new CallSites('always');
-  const lease = noted('f (/srv/app/node_modules/orm/index.js:3:4)');
-  const library = async (): Promise<void> => {
-    await Promise.resolve().then(() => follow(lease));
-  };
-  const user = async (): Promise<void> => {
-    await library();
-  };
-  assert.equal(sites.site(lease), '/srv/app/node_modules/orm/index.js:3');
-  await user();
-  assert.match(sites.site(lease) ?? '', /call-sites\.test\.[jt]s:\d+$/);
-  assert.equal(sites.site({ origin: sites.plain(lease) }), sites.site(lease), 'also in the form that is kept for long');
-});
-
 test('the user on the stack of who asked is named before whoever awaits him', () => {
   const lease = noted('f (/srv/app/node_modules/orm/index.js:3:4)', 'report (/srv/app/report.js:88:13)');
   follow(lease);

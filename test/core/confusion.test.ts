@@ -42,7 +42,7 @@ test('every verdict is some situation’s, and at least ten situations have more
   assert.ok(SITUATIONS.filter(({ mixed }) => mixed === true).length >= 10);
 });
 
-test.after(() => {
+test('the whole of it is printed: what came of each situation, and why', () => {
   const seen = VERDICTS.map((verdict) => ({ verdict, wide: Math.max(verdict.length, 4) }));
   const wide = Math.max(...rows.map(({ situation }) => situation.is.length)) + 2;
   console.log(`${''.padEnd(wide)}${seen.map(({ verdict }) => verdict).join('  ')}`);
@@ -57,5 +57,6 @@ test.after(() => {
     const name = `${situation.mixed === true ? '+ ' : '  '}${situation.is}`;
     console.log(`${name.padEnd(wide)}${line.join('  ')}   ${situation.because}`);
   }
+  assert.equal(rows.length, SITUATIONS.length);
   console.log(`${rows.length} situations, ${cells} explanations; + marks those with more than one thing wrong`);
 });

@@ -89,7 +89,7 @@ export const whyMutants = [
   {
     name: 'why: an old failed connect is blamed for a pool that is wholly lent',
     file: 'src/diagnosis/verdicts.ts',
-    find: "return holders.length > 0 && holders.every((holder) => isIdle(holder)) ? 'held-idle' : 'exhausted';",
+    find: "return 2 * idle > holders.length ? 'held-idle' : 'exhausted';",
     replace: "return 'server-down';",
     suites: ['core/verdicts'],
   },

@@ -162,7 +162,7 @@ for (const [what, bad] of Object.entries(CASES)) {
     const before = resources();
     const options = await bad.options(t);
     const told: unknown[] = [];
-    const one = withPool(t, { max: 2, acquireTimeoutMs: 250, ...options });
+    const one = withPool(t, { max: 2, acquireTimeoutMs: 1_000, ...options });
     one.observe({
       openFailed: (event) => told.push(event),
       refused: (event) => told.push(event),

@@ -38,6 +38,14 @@ const WITH_PG = [
   '!tracer-',
   '!patched-pg',
   '!postgres/codec-',
+  '!postgres/channels',
+  '!postgres/otel',
+  // Of what says why they are long, and none of it asks who speaks.
+  '!postgres/leaks',
+  '!postgres/verdicts',
+  '!postgres/deadlock',
+  '!nested-forbid',
+  '!async-context',
   '!prepared-by-itself',
   '!bench-',
 ];
