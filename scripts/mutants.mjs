@@ -41,7 +41,7 @@ const SHARED = [
 const COMPILER_OPTIONS = { compilerOptions: { verbatimModuleSyntax: true, useDefineForClassFields: true } };
 const MODEL_RUNS = '1500';
 /** A mutation may make a suite run for ever: that is noticed too. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /** Its own copy of the tree for each of those that work side by side. */
 function bench(name) {
