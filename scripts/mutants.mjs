@@ -26,6 +26,7 @@ const SHARED = [
   'test/laws/tree.ts',
   'test/model',
   'test/peers/pg-pool',
+  'test/pool/leaks.test.ts',
   'test/pool/talking-driver.ts',
   'test/peers/psycopg',
   'test/postgres/harness.ts',
