@@ -4,6 +4,7 @@
 import type { Session } from '../contracts/driver.ts';
 import { duration } from '../foundation/words.ts';
 import type { Household } from './household.ts';
+import { leaseName } from './lease-name.ts';
 import type { Slot } from './slot.ts';
 import { Loan } from './slot.ts';
 import { State } from './states.ts';
@@ -48,11 +49,9 @@ export class Forgotten<S extends Session> {
     const house = this.#house;
     const { record } = loan;
     const site = house.ledger.site(record);
-    const label = record.label === undefined ? '' : ` (${record.label})`;
-    const where = site === undefined ? '' : ` taken at ${site}`;
     const held = duration(house.clock.now() - slot.lentAt);
     house.counters.leasesReclaimed += 1;
-    const message = `${house.settings.name}: lease ${record.id}${label}${where} was forgotten: nobody has it any more and nobody gave it back, after ${held}; its connection is taken back. Call release(), or use pool.use()`;
+    const message = `${house.settings.name}: ${leaseName(record, site)} was forgotten: nobody has it any more and nobody gave it back, after ${held}; its connection is taken back. Call release(), or use pool.use()`;
     house.reporter.report({ code: 'OXBOW_LEASE_COLLECTED', message, site });
     // Whoever has heard that it is held too long must not hear that it came back: nobody brought it.
     if (house.overdue > 0) house.cameBack(record, undefined);

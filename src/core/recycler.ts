@@ -9,6 +9,7 @@ import { CANCEL_MS } from './bounds.ts';
 import { Custody } from './custody.ts';
 import type { Household } from './household.ts';
 import type { Lease, LeaseHome } from './lease.ts';
+import { leaseName } from './lease-name.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
 import type { Outcome, StepName } from './steps.ts';
@@ -87,7 +88,7 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     if (slot.state === RETURNING) void this.#house.tasks.detached(() => this.#clean(slot, lease, heldMs, false));
   }
 
-  /** Nobody has the lease any more: its connection is cleaned as any other, and the one to blame was named already. */
+  /** Nobody has the lease any more: its connection is cleaned like one that came back, and the one to blame was named already. */
   reclaim(record: LeaseRecord, slot: Slot<S>): void {
     const heldMs = this.#receive(record, slot, undefined, this.now());
     if (slot.state === RETURNING) void this.#house.tasks.detached(() => this.#clean(slot, record, heldMs, false));
@@ -308,11 +309,9 @@ export class Recycler<S extends Session> implements LeaseHome<S> {
     if (lease === undefined) return;
     const { reporter, ledger, settings } = this.#house;
     const site = ledger.site(lease);
-    const label = lease.label === undefined ? '' : ` (${lease.label})`;
-    const where = site === undefined ? '' : ` taken at ${site}`;
     reporter.report({
       code,
-      message: `${settings.name}: the connection of lease ${lease.id}${label}${where} ${text}`,
+      message: `${settings.name}: the connection of ${leaseName(lease, site)} ${text}`,
       site,
     });
   }

@@ -11,6 +11,7 @@ import { LATE_MS } from '../foundation/deadlines.ts';
 import { duration } from '../foundation/words.ts';
 import { Forgotten } from './forgotten.ts';
 import type { Household } from './household.ts';
+import { leaseName } from './lease-name.ts';
 import { withoutStack } from './refusals.ts';
 import type { Slot } from './slot.ts';
 import { State } from './states.ts';
@@ -227,9 +228,7 @@ export class Vigil<S extends Session> implements Party {
   #say(record: LeaseRecord, code: 'OXBOW_LEASE_HELD', text: string, sequel = false): void {
     const { ledger, reporter, settings } = this.#house;
     const site = ledger.site(record);
-    const label = record.label === undefined ? '' : ` (${record.label})`;
-    const where = site === undefined ? '' : ` taken at ${site}`;
-    const message = `${settings.name}: lease ${record.id}${label}${where} ${text}`;
+    const message = `${settings.name}: ${leaseName(record, site)} ${text}`;
     reporter.report({ code, message, site, ...(sequel ? { sequel } : {}) });
   }
 }
